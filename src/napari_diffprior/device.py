@@ -1,0 +1,66 @@
+"""Where and how the network runs, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A torch device and the reason it was chosen, for example ``cpu`` because "torch has no CUDA"."""
+
+    name: str
+    reason: str
+    precision: Literal["float32", "bfloat16"]
+
+
+def choose_device(wanted: str = "auto", precision: Precision = "auto") -> Device:
+    """Resolve a device and a precision.
+
+    Parameters
+    ----------
+    wanted : str
+        "auto", or a torch device such as "cpu", "cuda", "cuda:1", "mps".
+    precision : {"auto", "float32", "bfloat16"}
+        "auto" takes bfloat16 where the hardware multiplies it natively.
+
+    Raises
+    ------
+    ValueError
+        If the device is unknown to torch or not there.
+    """
+    import torch
+
+    name, reason = (wanted, "chosen") if wanted != "auto" else _best()
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {wanted!r} cannot be used here: choose auto or cpu.") from error
+    if precision == "auto":
+        return Device(name, reason, "bfloat16" if _has_bfloat16(name) else "float32")
+    return Device(name, reason, precision)
+
+
+def _best() -> tuple[str, str]:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.get_device_name()
+    if torch.backends.mps.is_available():
+        return "mps", "Apple GPU"
+    return "cpu", "no GPU found" if torch.backends.cuda.is_built() else "torch has no CUDA"
+
+
+def _has_bfloat16(name: str) -> bool:
+    import torch
+
+    if name.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if name != "cpu":
+        return False
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return "AVX512" in capabilities and probe is not None and bool(probe())

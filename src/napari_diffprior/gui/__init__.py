@@ -1,0 +1,1 @@
+"""The napari widgets; the only part that knows Qt and napari."""

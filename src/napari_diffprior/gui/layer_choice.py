@@ -1,0 +1,113 @@
+"""Choosing layers: combo boxes that follow the viewer, and what a layer's role and visible field are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from magicgui.widgets import ComboBox
+from napari.layers import Image, Labels
+
+KEY = "napari-diffprior"
+
+
+def layer_box(viewer: Any, kind: type[Image] | type[Labels], nullable: bool = False, **options: Any) -> ComboBox:
+    """Combo box of the viewer's layers of one kind; ``reset_choices`` brings it up to date."""
+
+    def choices(_: Any) -> list[Any]:
+        return [layer for layer in viewer.layers if isinstance(layer, kind) and not is_role(layer, "preview")]
+
+    return ComboBox(choices=choices, nullable=nullable, **options)
+
+
+def follow_layers(viewer: Any, callback: Callable[..., None]) -> Callable[[], None]:
+    """Call back when layers come, go, move or are renamed; returns what stops it."""
+    events = viewer.layers.events
+    emitters = [events.inserted, events.removed, events.reordered, events.renamed]
+    for emitter in emitters:
+        emitter.connect(callback)
+
+    def unfollow() -> None:
+        for emitter in emitters:
+            emitter.disconnect(callback)
+
+    return unfollow
+
+
+def role(name: str) -> dict[str, dict[str, str]]:
+    """Layer metadata that says what a layer is for: ``mask`` or ``preview``."""
+    return {KEY: {"role": name}}
+
+
+def is_role(layer: Any, name: str) -> bool:
+    """Whether a layer was made for that purpose."""
+    return bool(layer.metadata.get(KEY, {}).get("role") == name)
+
+
+def first_image(viewer: Any) -> Any:
+    """Image layer to begin with: the selected one, else the first visible one, else the first."""
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    wanted = [viewer.layers.selection.active, *(layer for layer in images if layer.visible), *images]
+    return next((layer for layer in wanted if layer in images), None)
+
+
+def first_mask(viewer: Any, image: Any) -> Any:
+    """Mask that was made for restoring, of the image's shape; never some segmentation."""
+    masks = [layer for layer in viewer.layers if isinstance(layer, Labels) and is_role(layer, "mask")]
+    return next((layer for layer in masks if image is not None and layer.data.shape == image.data.shape), None)
+
+
+def visible_field(layer: Any, shape: tuple[int, ...], least: int = 64) -> tuple[slice, ...]:
+    """Part of a 2-D layer that the canvas shows, at least 64 pixels wide where the image is.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+    shape : tuple of int
+        Shape of its pixels.
+    least : int
+        Smallest side in pixels.
+    """
+    low, high = np.asarray(layer.corner_pixels)
+    if getattr(layer, "multiscale", False):
+        low, high = (np.asarray(layer.downsample_factors[layer.data_level]) * corner for corner in (low, high))
+    cut = []
+    for first, last, length in zip(low, high, shape, strict=True):
+        side = min(length, max(least, int(last) - int(first) + 1))
+        start = min(max(0, (int(first) + int(last) + 1 - side) // 2), length - side)
+        cut.append(slice(start, start + side))
+    return tuple(cut)
+
+
+def translate_to(layer: Any, corner: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Translation of a layer whose first pixel is the given pixel of this layer, all else being equal."""
+    place = np.asarray(layer.affine.inverse(np.asarray(layer.data_to_world(corner))))
+    return np.asarray(place)
+
+
+class Watch:
+    """Calls back when the data of certain layers change, by painting too.
+
+    Parameters
+    ----------
+    callback : callable
+    """
+
+    def __init__(self, callback: Callable[..., None]) -> None:
+        self._callback = callback
+        self._layers: list[Any] = []
+
+    def only(self, *layers: Any) -> None:
+        """Watch these layers and no others; None is left out."""
+        wanted = [layer for layer in layers if layer is not None]
+        if wanted == self._layers:
+            return
+        for emitter in _data_events(self._layers):
+            emitter.disconnect(self._callback)
+        self._layers = wanted
+        for emitter in _data_events(wanted):
+            emitter.connect(self._callback)
+
+
+def _data_events(layers: list[Any]) -> list[Any]:
+    names = ("data", "paint", "labels_update")
+    return [getattr(layer.events, name) for layer in layers for name in names if hasattr(layer.events, name)]

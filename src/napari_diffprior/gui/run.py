@@ -1,0 +1,127 @@
+"""One run: worker, progress bar and the signals between them, delivered one at a time."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari.qt.threading import create_worker
+from napari.utils import cancelable_progress
+
+from .worker import Progress, Request, restore_steps
+
+if TYPE_CHECKING:
+    from ..restoration import Restoration
+
+
+class Listener(Protocol):
+    """What a run tells, in the main thread; ``ended`` always comes, and comes last."""
+
+    def progressed(self, progress: Progress, seconds_left: float) -> None:
+        """Some steps were done."""
+
+    def finished(self, result: "Restoration") -> None:
+        """The result is there."""
+
+    def failed(self, error: Exception) -> None:
+        """It stopped on an error, which napari shows."""
+
+    def ended(self) -> None:
+        """It is over: finished, failed or cancelled."""
+
+
+class Bar(cancelable_progress):
+    """Progress bar in the activity dock whose Cancel calls back at once; it is not iterated over."""
+
+    def cancel(self) -> None:
+        """Cancel the run."""
+        super().cancel()
+        if self.cancel_callback is not None:
+            self.cancel_callback()
+
+
+class Run:
+    """A restoration in the background.
+
+    napari's bar processes events while it is updated, so that signals can arrive within the handling of
+    another: they are put in a queue and handled in turn.
+
+    Parameters
+    ----------
+    request : Request
+    title : str
+        Name in the activity dock.
+    listener : Listener
+        Told in the main thread.
+    """
+
+    def __init__(self, request: Request, title: str, listener: Listener) -> None:
+        self.stop = Event()
+        self._listener: Listener | None = listener
+        self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._handling = False
+        self._first: tuple[float, int] | None = None
+        self._title = title
+        self._worker = create_worker(restore_steps, request, self.stop, _start_thread=False, _ignore_errors=True)
+        for signal, handler in (
+            (self._worker.yielded, self._progressed),
+            (self._worker.returned, self._returned),
+            (self._worker.errored, self._errored),
+            (self._worker.finished, self._finished),
+        ):
+            signal.connect(partial(self._post, handler))
+
+    def start(self) -> None:
+        """Show the progress bar and start the worker."""
+        self._bar = Bar(desc=self._title, total=0, cancel_callback=self.cancel)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Ask the run to stop; it does so within a step."""
+        self.stop.set()
+
+    def abandon(self) -> None:
+        """Stop, and tell nobody: the widget is going away."""
+        self.cancel()
+        self._listener = None
+
+    def _post(self, handler: Callable[[Any], None], value: Any = None) -> None:
+        self._inbox.append((handler, value))
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._inbox:
+                handle, what = self._inbox.popleft()
+                handle(what)
+        finally:
+            self._handling = False
+
+    def _progressed(self, progress: Progress) -> None:
+        if self.stop.is_set():
+            return
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, progress.step)
+            self._bar.reset(total=progress.total)
+            self._bar.initial = progress.step
+        self._bar.update(progress.step - self._bar.n)
+        since, done = now - self._first[0], progress.step - self._first[1]
+        left = since / done * (progress.total - progress.step) if done else float("nan")
+        if self._listener is not None:
+            self._listener.progressed(progress, left)
+
+    def _returned(self, result: "Restoration | None") -> None:
+        if self._listener is not None and result is not None and not self.stop.is_set():
+            self._listener.finished(result)
+
+    def _errored(self, error: Exception) -> None:
+        if self._listener is not None:
+            self._listener.failed(error)
+
+    def _finished(self, _: Any) -> None:
+        self._bar.close()
+        if self._listener is not None:
+            self._listener.ended()

@@ -1,0 +1,137 @@
+"""A restoration in another thread: cancellable, throttled, and with errors that reach the user.
+
+A RuntimeError in a generator worker vanishes without a signal, and quitting the worker does not close the
+generator; both are put right here.
+"""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..recipe import Recipe
+
+if TYPE_CHECKING:
+    from ..device import Device
+    from ..restoration import Restoration, Update
+
+Array = np.ndarray[Any, Any]
+PROGRESS_SECONDS = 0.1
+PREVIEW_SECONDS = 1.0
+
+
+class RestorationFailed(Exception):
+    """The restoration stopped on an error; the message says what would help."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a run needs: settings and arrays, no widget and no layer.
+
+    Parameters
+    ----------
+    image : ndarray, shape (H, W)
+    missing : ndarray of bool, shape (H, W)
+    psf : ndarray, shape (h, w), optional
+    recipe : Recipe
+    """
+
+    image: Array = field(repr=False)
+    missing: Array = field(repr=False)
+    psf: Array | None = field(repr=False)
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    step, total : int
+        Steps done, and in all.
+    misfit : float
+        Chi-square over the number of measurements of the current estimate.
+    preview : ndarray, shape (H, W), optional
+        Current estimate in image units, about once a second.
+    """
+
+    step: int
+    total: int
+    misfit: float
+    preview: Array | None
+
+
+def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restoration]":
+    """Start the core's generator; the stop event is polled at each step and each batch of tiles."""
+    from ..restoration import restore_iter
+
+    return restore_iter(request.image, request.missing, request.psf, recipe=request.recipe, cancelled=stop.is_set)
+
+
+def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, Restoration | None]":
+    """Run a restoration, reporting at most ten times a second.
+
+    Returns
+    -------
+    Restoration or None
+        None when it was stopped.
+
+    Raises
+    ------
+    RestorationFailed
+        For every RuntimeError of the core, which the worker would swallow, and when memory runs out.
+    """
+    inner = open_run(request, stop)
+    reported = previewed = time.monotonic()
+    try:
+        while not stop.is_set():
+            update, result = _next(inner)
+            if update is None:
+                return result
+            now = time.monotonic()
+            if now - reported < PROGRESS_SECONDS:
+                continue
+            image = update.preview() if now - previewed >= PREVIEW_SECONDS else None
+            reported, previewed = now, now if image is not None else previewed
+            yield Progress(update.step, update.total, update.misfit, image)
+        return None
+    finally:
+        inner.close()
+
+
+def _next(inner: "Generator[Update, None, Restoration]") -> "tuple[Update | None, Restoration | None]":
+    """Next update, or the result at the end, or neither when it was cancelled."""
+    from ..restoration import Cancelled
+
+    try:
+        return next(inner), None
+    except StopIteration as end:
+        return None, end.value
+    except Cancelled:
+        return None, None
+    except (RuntimeError, MemoryError) as error:
+        raise RestorationFailed(explain(error)) from error
+
+
+def explain(error: RuntimeError | MemoryError) -> str:
+    """One sentence that says what went wrong and what would help."""
+    import torch
+
+    text = str(error).strip()
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text:
+        return "The memory did not suffice: set fewer samples, restore a smaller image, or choose another device in Advanced."
+    first = text.splitlines()[0] if text else type(error).__name__
+    return f"The restoration failed ({first}): choose another device or precision float32 in Advanced and run it again."
+
+
+def warm_up() -> "Device":
+    """Import what a run needs and say where it would run; takes seconds, so not in the main thread."""
+    import diffusers  # noqa: F401
+
+    from ..device import choose_device
+
+    return choose_device()

@@ -1,0 +1,214 @@
+"""The measurement: data, operator and noise, in the prior's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .operators.contract import Operator, adjoint, extract, mean_gain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from .noise import NoiseModel
+    from .priors.contract import Covariance
+    from .rng import NoiseStream
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Linear map between image units and the prior's range: the only place that knows [-1, 1].
+
+    Parameters
+    ----------
+    low, high : float
+        Image values that become -1 and 1; values outside are kept, not clipped.
+
+    Raises
+    ------
+    ValueError
+        If ``high`` is not above ``low``.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Refuse an empty range."""
+        if not self.high > self.low:
+            raise ValueError("the image is constant: there is nothing to restore.")
+
+    @classmethod
+    def of(cls, measured: np.ndarray[Any, Any]) -> Intensity:
+        """Range from the 0.1 and 99.9 percentiles of the measured pixels, as in training."""
+        low, high = (float(value) for value in np.percentile(measured, [0.1, 99.9]))
+        if high <= low:
+            low, high = float(measured.min()), float(measured.max())
+        return cls(low, high)
+
+    @property
+    def scale(self) -> float:
+        """Image units in one unit of the model."""
+        return (self.high - self.low) / 2
+
+    def to_model(self, image: Any) -> Any:
+        """Image units to model units; arrays and tensors alike."""
+        return (image - self.low) / self.scale - 1
+
+    def to_image(self, model: Any) -> Any:
+        """Model units to image units; arrays and tensors alike."""
+        return (model + 1) * self.scale + self.low
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """y = A x + noise, in the model's units; all that a sampler knows of the data.
+
+    Parameters
+    ----------
+    y : Tensor, shape (1, C, ...)
+        The measured values, or (B, ...) for a batch of different measurements.
+    operator : Operator
+    noise : NoiseModel
+    shape : tuple of int
+        (C, H, W) of the images that the operator takes.
+    """
+
+    y: Tensor
+    operator: Operator
+    noise: NoiseModel
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Number m of measured values in one sample."""
+        return self.y[0].numel()
+
+    @property
+    def sigma(self) -> float:
+        """Noise standard deviation; the root mean variance where it differs between pixels."""
+        precision = self.noise.precision(self.y)
+        return float(1 / precision**0.5) if isinstance(precision, float) else float((1 / precision).mean().sqrt())
+
+    @property
+    def gain(self) -> float:
+        """Mean eigenvalue of A A^T."""
+        return mean_gain(self.operator, self.shape, self.y)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """Measured minus expected, y - A x."""
+        return self.y - self.operator.apply(x)
+
+    def nll(self, x: Tensor) -> Tensor:
+        """Negative log-likelihood of each image, shape (B,)."""
+        mean = self.operator.apply(x)
+        return self.noise.nll(mean, self.y.expand_as(mean))
+
+    def misfit(self, x: Tensor) -> Tensor:
+        """Chi-square over m for each image, shape (B,): 1 means as far from the data as the noise."""
+        mean = self.operator.apply(x)
+        return ((self.y - mean).square() * self.noise.precision(mean)).flatten(1).mean(1)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """A^T y."""
+        return adjoint(self.operator, y, self.shape)
+
+    def visible(self, x: Tensor) -> Tensor:
+        """A^T-free view of an image where the measurement lies: crops an unknown border."""
+        return extract(self.operator, x)
+
+    def condition(
+        self,
+        mean: Tensor,
+        error: Covariance,
+        noise: NoiseStream | None = None,
+        tolerance: float = 1e-3,
+        iterations: int = 50,
+    ) -> Tensor:
+        """Draw from N(mean, R) given y, by perturbing and solving in measurement space.
+
+        With D' ~ N(mean, R) and y' ~ N(y, V), x = D' + R A^T (A R A^T + V)^-1 (y' - A D') is an exact draw
+        (Papandreou & Yuille 2010; Matheron's rule). The system is solved by preconditioned conjugate gradients.
+
+        Parameters
+        ----------
+        mean : Tensor, shape (B, C, H, W)
+        error : Covariance
+            R.
+        noise : NoiseStream, optional
+            None gives the conditional mean instead of a draw.
+        tolerance : float
+            Relative residual at which a sample's iteration ends.
+        iterations : int
+            Most iterations.
+        """
+        precision = self.noise.precision(self.operator.apply(mean))
+        variance = 1 / precision
+        target = self.y.expand(len(mean), *self.y.shape[1:])
+        if noise is not None:
+            mean = mean + error.draw(noise, mean)
+            target = target + variance**0.5 * noise.normal(target.shape[1:], target)
+
+        def system(u: Tensor) -> Tensor:
+            return self.operator.apply(error.apply(self.adjoint(u))) + variance * u
+
+        def preconditioner(r: Tensor) -> Tensor:
+            level = variance if isinstance(variance, float) else float(variance.mean())
+            solved = error.solve(r, self.operator, level)
+            return r if solved is None else solved
+
+        u = conjugate_gradients(system, target - self.operator.apply(mean), preconditioner, tolerance, iterations)
+        return mean + error.apply(self.adjoint(u))
+
+
+def conjugate_gradients(
+    system: Callable[[Tensor], Tensor],
+    right: Tensor,
+    preconditioner: Callable[[Tensor], Tensor],
+    tolerance: float,
+    iterations: int,
+) -> Tensor:
+    """Solve a symmetric positive system for each sample of a batch on its own.
+
+    A sample that has converged stands still, so that the others' iterations cannot change it.
+
+    Parameters
+    ----------
+    system, preconditioner : callable
+        Linear maps on batches.
+    right : Tensor, shape (B, ...)
+        Right-hand side.
+    tolerance : float
+        Relative residual to reach.
+    iterations : int
+        Most iterations.
+
+    Returns
+    -------
+    Tensor, shape (B, ...)
+    """
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
+
+    solution = right.new_zeros(right.shape)
+    residual = right.clone()
+    direction = preconditioned = preconditioner(residual)
+    power = dot(residual, preconditioned)
+    enough = tolerance**2 * dot(right, right)
+    for _ in range(iterations):
+        active = dot(residual, residual) > enough
+        if not bool(active.any()):
+            break
+        product = system(direction)
+        length = (power / dot(direction, product)).nan_to_num(0.0) * active
+        solution += length * direction
+        residual -= length * product
+        preconditioned = preconditioner(residual)
+        previous, power = power, dot(residual, preconditioned)
+        direction = preconditioned + (power / previous).nan_to_num(0.0) * direction
+    return solution

@@ -1,0 +1,58 @@
+"""Missing pixels: keep the measured ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+
+class Mask:
+    """A x = the measured pixels of x, as a vector (B, C, m).
+
+    Parameters
+    ----------
+    keep : Tensor of bool, shape (H, W)
+        True where a pixel was measured.
+
+    Raises
+    ------
+    ValueError
+        If no pixel was measured.
+    """
+
+    name: ClassVar[str] = "mask"
+
+    def __init__(self, keep: Tensor) -> None:
+        self.index = keep.reshape(-1).nonzero()[:, 0]
+        if not len(self.index):
+            raise ValueError("the mask leaves nothing to measure: unpaint some pixels.")
+        self.domain = tuple(keep.shape)
+        self.share = len(self.index) / keep.numel()
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Measured pixels, shape (B, C, m)."""
+        return x.flatten(2).index_select(-1, self.index)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Image with the measured pixels in place and zeros in the gaps."""
+        image = y.new_zeros(*y.shape[:2], self.domain[0] * self.domain[1])
+        return image.index_copy_(-1, self.index, y).unflatten(-1, self.domain)
+
+    extract = apply
+    embed = adjoint
+
+    def response(self, shape: tuple[int, int]) -> float:
+        """Power response of the average pixel: the share of measured pixels."""
+        return self.share
+
+    @classmethod
+    def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Mask:
+        """Instance for the conformance tests: about half of the pixels, at least one."""
+        import torch
+
+        keep = rng.random(shape) < 0.5
+        keep.flat[int(rng.integers(keep.size))] = True
+        return cls(torch.from_numpy(keep))

@@ -1,0 +1,1 @@
+"""Priors: denoisers in sigma space, analytic or learned."""

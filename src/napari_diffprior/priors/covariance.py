@@ -1,0 +1,167 @@
+"""Covariances of a denoiser's error: by coordinate, or as a power spectrum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..rng import NoiseStream
+
+
+class Diagonal:
+    """Independent coordinates.
+
+    Parameters
+    ----------
+    variance : Tensor, shape (C, H, W)
+    """
+
+    def __init__(self, variance: Tensor) -> None:
+        self.variance = variance
+        self.mean_variance = float(variance.mean())
+
+    def apply(self, x: Tensor) -> Tensor:
+        """R x."""
+        return self.variance * x
+
+    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
+        """Sample of N(0, R) for each stream."""
+        return self.variance.sqrt() * noise.normal(self.variance.shape, like)
+
+    def solve(self, x: Tensor, operator: object, variance: float) -> None:
+        """No preconditioner in this basis."""
+        return None
+
+
+class Stationary:
+    """Stationary covariance: a power spectrum, applied by FFT on a padded grid so that nothing wraps.
+
+    Parameters
+    ----------
+    power : Tensor
+        Power spectrum on the real-FFT grid of ``grid``; its mean over all frequencies is the pixel variance.
+    grid : (int, int)
+        FFT shape.
+    shape : (int, int, int)
+        (C, H, W) of the images; H, W at most ``grid``.
+    """
+
+    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int]) -> None:
+        import torch
+
+        self.power, self.grid, self.shape = power, grid, tuple(shape)
+        self.mean_variance = float(torch.fft.irfft2(power, s=grid)[..., 0, 0].mean())
+
+    def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
+        import torch
+
+        spread = torch.fft.irfft2(torch.fft.rfft2(x, s=self.grid) * gain, s=self.grid)
+        return spread[..., : x.shape[-2], : x.shape[-1]]
+
+    def apply(self, x: Tensor) -> Tensor:
+        """R x."""
+        return self._filter(x, self.power)
+
+    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
+        """Sample of N(0, R) for each stream."""
+        white = noise.normal((self.shape[0], *self.grid), like)
+        return self._filter(white, self.power.sqrt())[..., : self.shape[1], : self.shape[2]]
+
+    def solve(self, x: Tensor, operator: Any, variance: float) -> Tensor | None:
+        """Solution as if the measurement covered the whole periodic grid: the preconditioner of the data step."""
+        if not all(hasattr(operator, name) for name in ("response", "embed", "extract")):
+            return None
+        response = operator.response(self.grid)
+        spread = self._filter(operator.embed(x), 1 / (response * self.power + variance))
+        solution: Tensor = operator.extract(spread)
+        return solution
+
+
+@dataclass(frozen=True)
+class SpectrumTable:
+    """Radial power spectra measured at several noise levels, as stored in prior.json.
+
+    Parameters
+    ----------
+    sigmas : ndarray, shape (S,)
+        Increasing noise levels; the last may be infinite and then holds the spectrum of the data.
+    frequencies : ndarray, shape (F,)
+        Radial frequencies in cycles per pixel, increasing from 0.
+    power : ndarray, shape (S, F)
+        Power, normalised so that its mean over all frequencies of a grid is the pixel variance.
+    """
+
+    sigmas: np.ndarray[Any, np.dtype[np.float64]]
+    frequencies: np.ndarray[Any, np.dtype[np.float64]]
+    power: np.ndarray[Any, np.dtype[np.float64]]
+
+    def at(self, sigma: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Spectrum at a noise level, linear in the logarithms; proportional to sigma^2 below the table."""
+        levels, table = np.log(self.sigmas[:-1]), np.log(self.power[:-1])
+        if math.isinf(sigma):
+            return self.power[-1]
+        logs = np.array([np.interp(math.log(sigma), levels, column) for column in table.T])
+        return np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
+
+    def error_rms(self, sigma: float) -> float:
+        """Root mean square error of the denoiser at a noise level."""
+        grid = _radius((64, 64))
+        return float(np.sqrt(_full_mean(np.interp(grid, self.frequencies, self.at(sigma)), 64)))
+
+    def covariance(self, sigma: float, shape: Sequence[int], like: Tensor) -> Stationary:
+        """Covariance for images of a shape (C, H, W), on a grid padded by at least 32 pixels."""
+        import torch
+        from scipy.fft import next_fast_len
+
+        grid = (next_fast_len(shape[-2] + 32, real=True), next_fast_len(shape[-1] + 32, real=True))
+        power = np.exp(np.interp(_radius(grid), self.frequencies, np.log(self.at(sigma))))
+        return Stationary(torch.as_tensor(power).to(like), grid, shape)
+
+
+def _radius(grid: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Radial frequency on the real-FFT grid, cycles per pixel."""
+    return np.hypot(np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None])
+
+
+def _full_mean(half: np.ndarray[Any, np.dtype[np.float64]], width: int) -> float:
+    """Mean over the full FFT grid of a quantity given on the real-FFT grid."""
+    weight = np.full(half.shape[1], 2.0)
+    weight[0] = 1.0
+    if width % 2 == 0:
+        weight[-1] = 1.0
+    return float((half * weight).sum() / (half.shape[0] * width))
+
+
+def radial_power(errors: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Radially averaged power spectrum of square images.
+
+    Parameters
+    ----------
+    errors : ndarray, shape (N, P, P)
+
+    Returns
+    -------
+    frequencies : ndarray, shape (F,)
+        Cycles per pixel: k / P for k = 0, 1, ...
+    power : ndarray, shape (F,)
+        Mean of |FFT|^2 / P^2 over the ring and the images.
+    """
+    side = errors.shape[-1]
+    power = (np.abs(np.fft.fft2(errors)) ** 2).mean(0) / side**2
+    ring = np.rint(np.hypot(*np.meshgrid(*[np.fft.fftfreq(side) * side] * 2))).astype(int)
+    counts = np.bincount(ring.ravel())
+    return np.arange(len(counts)) / side, np.bincount(ring.ravel(), power.ravel()) / counts
+
+
+def white_spectrum(sigma_min: float, sigma_max: float) -> SpectrumTable:
+    """Stand-in for a prior without calibration: white error sigma^2 / (1 + sigma^2), white data of variance 1."""
+    sigmas = np.append(np.geomspace(sigma_min, sigma_max, 16), np.inf)
+    power = np.append(sigmas[:-1] ** 2 / (1 + sigmas[:-1] ** 2), 1.0)
+    return SpectrumTable(sigmas, np.array([0.0, 1.0]), np.repeat(power[:, None], 2, axis=1))

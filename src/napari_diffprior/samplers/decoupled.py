@@ -1,0 +1,55 @@
+"""Decoupled posterior sampling: denoise, condition on the data, renoise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le
+
+from ..params import Ui, params
+from ..priors.contract import denoise
+from .contract import State
+from .schedules import karras
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..measurement import Measurement
+    from ..priors.contract import Denoiser
+    from ..rng import NoiseStream
+
+
+@params
+class Decoupled:
+    """Decoupled sampling with the prior's measured error covariance.
+
+    At each noise level the denoiser's estimate D, with the covariance R of its error, is the Gaussian
+    N(D, R) for the image; the data condition it exactly, a draw is taken and noised again to the next level:
+    x0 ~ N(D, R) given y, x = x0 + sigma z. Steps are independent of each other's noise, as in decoupled
+    annealing (Zhang et al. 2024, DAPS, algorithm 1); the Gaussian data step is that of Wu et al. 2024 (PnP-DM)
+    with R in the place of a scalar. Exact for a Gaussian prior at any number of steps.
+    """
+
+    name: ClassVar[str] = "decoupled"
+
+    steps: Annotated[int, Ge(1), Le(1000), Ui("Steps", "network calls, 1 to 1000")] = 20
+    start: Annotated[float, Gt(0), Ui("Start noise", "first sigma, model units; at most the prior's largest")] = 20.0
+    last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.2
+    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-3
+    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 50
+
+    def run(
+        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
+    ) -> Iterator[State]:
+        """Yield a state after each network call."""
+        start = min(self.start, prior.sigma_max)
+        sigmas = karras(start, min(max(self.last * measurement.sigma, prior.sigma_min), start), self.steps)
+        if x is None:
+            x = start * noise.normal(measurement.shape, measurement.y)
+        for step, (sigma, lower) in enumerate(zip(sigmas, sigmas[1:], strict=False), 1):
+            error = prior.error(sigma, measurement.shape, x)
+            draw = noise if lower > 0 else None
+            x0 = measurement.condition(denoise(prior, x, sigma), error, draw, self.tolerance, self.iterations)
+            yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
+            x = x0 + lower * noise.normal(measurement.shape, x0)

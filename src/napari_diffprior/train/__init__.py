@@ -1,0 +1,1 @@
+"""Training of a prior from a folder of images; the result is a folder in the diffusers layout."""

@@ -1,0 +1,158 @@
+"""The training loop: velocity prediction on a DDPM table with sigma drawn continuously."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from ..params import Ui, params
+from .data import TrainingImage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..priors.sigma import SigmaTable
+
+SIZES = {"s": ((32, 64, 96, 128), 1), "m": ((64, 96, 128, 192), 2)}
+Event = dict[str, Any]
+
+
+@params
+class TrainSettings:
+    """What a training run needs to know; written into the prior's card."""
+
+    size: Annotated[Literal["s", "m"], Ui("Size", "s: about 3 million parameters, for a CPU; m: 12 million, for a GPU")] = "s"
+    patches: Annotated[tuple[int, ...], Ui("Patches", "patch sides in pixels, each for an equal share of the time")] = (64, 128)
+    pixels: Annotated[int, Ge(4096), Ui("Batch", "pixels in one training step")] = 65536
+    minutes: Annotated[float, Gt(0), Ui("Minutes", "training time; the learning rate ends with it")] = 60.0
+    learning_rate: Annotated[float, Gt(0), Le(0.1), Ui("Learning rate", "peak of AdamW's learning rate")] = 6e-4
+    ema: Annotated[float, Ge(0), Le(1), Ui("EMA", "decay of the averaged weights in one step")] = 0.999
+    held_out: Annotated[float, Gt(0), Le(0.5), Ui("Held out", "share of the sources kept for calibration")] = 0.06
+    seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with the weights."""
+
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    history: list[Event] = field(default_factory=list)
+
+
+def make_network(size: str, channels: int = 1) -> Any:
+    """Untrained UNet2DModel of a size, without attention."""
+    from diffusers import UNet2DModel
+
+    widths, layers = SIZES[size]
+    return UNet2DModel(
+        sample_size=64,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=widths,
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D",) * len(widths),
+        up_block_types=("UpBlock2D",) * len(widths),
+        add_attention=False,
+        norm_num_groups=8,
+    )
+
+
+def make_scheduler() -> Any:
+    """DDPM table from sigma 0.003 to 156, velocity prediction."""
+    from diffusers import DDPMScheduler
+
+    return DDPMScheduler(beta_start=1e-5, beta_end=0.02, prediction_type="v_prediction", clip_sample=False)
+
+
+def draw_sigma(count: int, table: SigmaTable, generator: Any) -> Tensor:
+    """Training noise levels: mostly log-normal around 0.25, a sixth log-uniform over the whole table."""
+    import torch
+
+    usual = torch.randn(count, generator=generator) * 1.5 - 1.4
+    low, high = math.log(table.sigma_min), math.log(table.sigma_max)
+    wide = low + (high - low) * torch.rand(count, generator=generator)
+    pick = torch.rand(count, generator=generator) < 1 / 6
+    return torch.where(pick, wide, usual).clamp(low, high).exp()
+
+
+def velocity_loss(network: Any, clean: Tensor, noise: Tensor, sigma: Tensor, table: SigmaTable) -> Tensor:
+    """Squared error of the velocity (Salimans & Ho 2022, section 4), mean over pixels, one value per image."""
+    level = sigma.view(-1, 1, 1, 1)
+    scale = 1 / (1 + level**2).sqrt()
+    target = scale * (noise - level * clean)
+    output = network(scale * (clean + level * noise), table.timestep(sigma)).sample
+    return (output.float() - target).square().mean((1, 2, 3))
+
+
+def learning_rate(settings: TrainSettings, progress: Progress) -> float:
+    """Warm-up over 200 steps, constant for half the time, then a cosine to zero at its end."""
+    share = min(progress.seconds / (60 * settings.minutes), 1.0)
+    fall = 0.5 * (1 + math.cos(math.pi * max(0.0, share - 0.5) / 0.5))
+    return settings.learning_rate * min(1.0, (progress.step + 1) / 200) * max(fall, 1e-3)
+
+
+def patch_now(settings: TrainSettings, progress: Progress) -> int:
+    """Patch side for this moment: the sizes take turns through the time budget, small first."""
+    share = progress.seconds / (60 * settings.minutes)
+    return settings.patches[min(int(share * len(settings.patches)), len(settings.patches) - 1)]
+
+
+def train(
+    images: Sequence[TrainingImage],
+    held: Sequence[TrainingImage],
+    folder: Path,
+    settings: TrainSettings,
+    emit: Callable[[Event], None],
+    save_every: float = 60.0,
+) -> Progress:
+    """Train, or continue, the run in a folder until its time is used up or a file ``stop`` appears in it.
+
+    Parameters
+    ----------
+    images, held : sequence of TrainingImage
+        Training images, and held-out ones for the validation loss.
+    folder : Path
+        The run's folder; ``state.safetensors`` in it is continued.
+    settings : TrainSettings
+    emit : callable
+        Receives an event (JSON types) about every ten seconds.
+    save_every : float
+        Seconds between two checkpoints.
+    """
+    from .state import Run
+
+    run = Run.open(folder, settings)
+    last_save = last_event = time.monotonic()
+    while run.progress.seconds < 60 * settings.minutes and not (folder / "stop").exists():
+        started = time.monotonic()
+        loss = run.step(images)
+        run.progress.seconds += time.monotonic() - started
+        if run.main and time.monotonic() - last_event > 10:
+            last_event = time.monotonic()
+            left = 60 * settings.minutes - run.progress.seconds
+            emit({"event": "step", "step": run.progress.step, "loss": loss, "images": run.progress.images, "eta_s": round(left)})
+        if run.main and time.monotonic() - last_save > save_every:
+            run.validate(held, emit)
+            run.save(folder)
+            last_save = time.monotonic()
+    if run.main:
+        run.validate(held, emit)
+        run.save(folder)
+    return run.progress
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=1))
+    os.replace(temporary, path)

@@ -1,0 +1,148 @@
+"""The state of a training run: weights, average, optimiser; saved atomically and resumed exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .data import TrainingImage, batch
+from .loop import (
+    Event,
+    Progress,
+    TrainSettings,
+    draw_sigma,
+    learning_rate,
+    make_network,
+    make_scheduler,
+    patch_now,
+    velocity_loss,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FILE = "state.safetensors"
+
+
+class Run:
+    """Network, its running average, optimiser and progress of one training run.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    """
+
+    def __init__(self, settings: TrainSettings) -> None:
+        import torch
+        from accelerate import Accelerator
+
+        from ..priors.sigma import SigmaTable
+
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.progress = Progress()
+        self.accelerator = Accelerator()
+        self.main: bool = self.accelerator.is_main_process
+        self.table = SigmaTable.from_scheduler(make_scheduler())
+        self.network = make_network(settings.size).to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=1e-3)
+        self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        self.parameters: dict[str, Tensor] = dict(self.network.named_parameters())
+        self.average = {name: value.detach().clone() for name, value in self.parameters.items()}
+
+    @classmethod
+    def open(cls, folder: Path, settings: TrainSettings) -> Run:
+        """Start a run, or continue the one whose state lies in the folder."""
+        run = cls(settings)
+        if (folder / FILE).is_file():
+            run._load(folder / FILE)
+        return run
+
+    def _noise(self, clean: Tensor, key: int) -> tuple[Tensor, Tensor]:
+        import torch
+
+        generator = torch.Generator().manual_seed(key)
+        sigma = draw_sigma(len(clean), self.table, generator)
+        return torch.randn(clean.shape, generator=generator), sigma
+
+    def step(self, images: Sequence[TrainingImage]) -> float:
+        """One optimiser step; returns the loss of this process's part of the batch."""
+        import torch
+
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        patch = patch_now(self.settings, self.progress)
+        count = max(1, self.settings.pixels // patch**2 // world)
+        key = [self.settings.seed, self.progress.step, rank]
+        clean = batch(images, patch, count, key)
+        noise, sigma = self._noise(clean, hash(tuple(key)) & (2**63 - 1))
+        clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.progress)
+        with torch.autocast(clean.device.type, torch.bfloat16):
+            loss = velocity_loss(self.model, clean.contiguous(memory_format=torch.channels_last), noise, sigma, self.table).mean()
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.progress.step += 1
+        self.progress.images += count * world
+        decay = min(self.settings.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
+        return float(loss.detach())
+
+    def validate(self, held: Sequence[TrainingImage], emit: Callable[[Event], None], count: int = 32) -> None:
+        """Loss of the averaged weights on the same held-out patches and noise each time."""
+        import torch
+
+        clean = batch(held, 64, count, [1], augment=False)
+        noise, sigma = self._noise(clean, 1)
+        network = self.averaged_network()
+        with torch.no_grad(), torch.autocast(self.accelerator.device.type, torch.bfloat16):
+            clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
+            losses = velocity_loss(network, clean, noise, sigma, self.table)
+        event = {"event": "validation", "step": self.progress.step, "seconds": round(self.progress.seconds), "loss": float(losses.mean())}
+        self.progress.history.append(event)
+        emit(event)
+
+    def averaged_network(self) -> Any:
+        """Copy of the network with the averaged weights."""
+        import torch
+
+        network = make_network(self.settings.size).to(self.accelerator.device, memory_format=torch.channels_last)
+        network.load_state_dict({name: value.detach() for name, value in self.average.items()})
+        return network.eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the whole state under a temporary name, then rename it."""
+        import torch
+        from safetensors.torch import save_file
+
+        tensors = {f"network.{k}": v.detach() for k, v in self.parameters.items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.items()}
+        for name, value in self.parameters.items():
+            state = self.optimizer.state.get(value, {})
+            tensors |= {f"optimizer.{name}.{k}": torch.as_tensor(v) for k, v in state.items()}
+        temporary = folder / f".{FILE}.tmp"
+        plain = {k: v.cpu().contiguous() for k, v in tensors.items()}
+        save_file(plain, temporary, metadata={"progress": json.dumps(asdict(self.progress))})
+        os.replace(temporary, folder / FILE)
+
+    def _load(self, path: Path) -> None:
+        import torch
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as stored, torch.no_grad():
+            self.progress = Progress(**json.loads(stored.metadata()["progress"]))
+            keys = set(stored.keys())
+            for name, value in self.parameters.items():
+                value.copy_(stored.get_tensor(f"network.{name}"))
+                self.average[name].copy_(stored.get_tensor(f"average.{name}"))
+                prefix = f"optimizer.{name}."
+                moments = {k.removeprefix(prefix): stored.get_tensor(k) for k in keys if k.startswith(prefix)}
+                if moments:
+                    self.optimizer.state[value] = {k: v.to(value.device) if v.ndim else v for k, v in moments.items()}
