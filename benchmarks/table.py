@@ -96,7 +96,9 @@ def lucy(task: Task) -> Iterator[tuple[str, Array]]:
 def score(task: Task, method: str, restored: Array, seconds: float, calls: int) -> Row:
     """Row of one result."""
     reference = task.reference
-    return Row(task.name, method, psnr(restored, reference), ssim(restored, reference), lpips(restored, reference), seconds, calls)
+    return Row(
+        task.name, method, psnr(restored, reference), ssim(restored, reference), lpips(restored, reference), seconds, calls
+    )
 
 
 def best(task: Task, candidates: Callable[[Task], Iterator[tuple[str, Array]]]) -> Row:

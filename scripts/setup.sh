@@ -20,15 +20,6 @@ stop() {
 
 has_display() { [[ -n ${DISPLAY:-}${WAYLAND_DISPLAY:-} || $(uname -s) == Darwin ]]; }
 
-installed() {
-    # Newer releases give some libraries the suffix t64.
-    local name
-    for name in "$1" "$1t64"; do
-        [[ $(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null) == installed ]] && return 0
-    done
-    return 1
-}
-
 find_python() {
     local name
     for name in "${PYTHON:-}" python3.13 python3.12 python3.11 python3 python; do
@@ -42,9 +33,11 @@ find_python() {
 
 install_debian_packages() {
     command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0
-    local missing=() name
+    local missing=() name present
+    present=" $(dpkg-query -W -f='${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | tr '\n' ' ') "
     for name in "${debian_packages[@]}" "$@"; do
-        installed "$name" || missing+=("$name")
+        # Newer releases give some libraries the suffix t64.
+        [[ $present == *" $name "* || $present == *" ${name}t64 "* ]] || missing+=("$name")
     done
     ((${#missing[@]})) || return 0
     if [[ $(id -u) == 0 ]]; then

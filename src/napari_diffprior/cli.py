@@ -11,7 +11,6 @@ from cyclopts import App, CycloptsError, Parameter
 
 app = App(name="diffprior", help="Restore scientific images with diffusion priors, and say how sure it is.", version_flags=[])
 MISTAKE = 2
-File = Annotated[Path, Parameter(validator=())]
 
 
 def main() -> None:
@@ -101,7 +100,9 @@ def restore(
 
 
 @app.command
-def replay(output: Path, /, *, to: Path | None = None, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> None:
+def replay(
+    output: Path, /, *, to: Path | None = None, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> None:
     """Repeat the run that made an output, and say whether the pixels are the same.
 
     Parameters
@@ -244,11 +245,11 @@ def _number(text: str, option: str) -> float:
 
 def _restore_files(inputs: dict[str, Path | None], output: Path, std: Path | None, recipe: Any) -> dict[str, Any]:
     """Restore the input files into the output files; nothing is left half-written."""
-    from .io import check_writable, file_hash, read_image, write_tiff
+    from .io import TIFF_SUFFIXES, check_writable, file_hash, read_image, write_tiff
 
     for target in (output, std):
         if target is not None:
-            check_writable(target)
+            check_writable(target, TIFF_SUFFIXES)
     result = _run_with_bar(inputs, recipe)
     image = inputs["image"]
     assert image is not None
@@ -286,15 +287,22 @@ def _bar(run: Any) -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("restoring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("misfit {task.fields[misfit]:.2f}"))
+    columns = (
+        TextColumn("restoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("misfit {task.fields[misfit]:.2f}"),
+    )
+    update = next(run)  # mistakes in the input end the run here, before there is a bar
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("restoring", total=None, misfit=float("nan"))
+        task = bar.add_task("restoring", total=update.total, misfit=update.misfit)
         while True:
+            bar.update(task, completed=update.step, misfit=update.misfit)
             try:
                 update = next(run)
             except StopIteration as end:
                 return end.value
-            bar.update(task, completed=update.step, total=update.total, misfit=update.misfit)
 
 
 def _say(report: dict[str, Any], as_json: bool) -> None:

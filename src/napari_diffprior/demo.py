@@ -45,7 +45,13 @@ def restore_sample(out: Path, samples: int, drive: Drive) -> list[str]:
     metadata = {"napari-diffprior": result.provenance}
     write_tiff(paths["restored.tif"], result.mean, place, metadata)
     write_tiff(paths["std.tif"], result.std, place, metadata)
-    panels = [("measurement", image), ("mask", mask), ("restored: mean", result.mean), ("std", result.std), ("reference", reference)]
+    panels = [
+        ("measurement", image),
+        ("mask", mask),
+        ("restored: mean", result.mean),
+        ("std", result.std),
+        ("reference", reference),
+    ]
     save_picture(paths["picture.png"], panels, (float(reference.min()), float(np.percentile(reference, 99.8))))
     return [
         f"PSNR before {psnr(image, reference):.2f} dB, after {psnr(result.mean, reference):.2f} dB",

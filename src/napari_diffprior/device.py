@@ -58,7 +58,7 @@ def _has_bfloat16(name: str) -> bool:
     import torch
 
     if name.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if name != "cpu":
         return False
     capabilities = torch.backends.cpu.get_cpu_capability()

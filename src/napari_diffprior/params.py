@@ -72,5 +72,3 @@ def from_dict(cls: type[T], settings: Mapping[str, Any]) -> T:
 def to_json(value: Any) -> str:
     """JSON text of a params object, keys sorted so that equal settings give equal text."""
     return json.dumps(to_dict(value), sort_keys=True)
-
-

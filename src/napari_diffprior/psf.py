@@ -59,4 +59,5 @@ def prepare_psf(psf: Any) -> Array:
         raise ValueError("the PSF has negative pixels: subtract its background first.")
     if not values.sum() > 0:
         raise ValueError("the PSF is zero everywhere: choose another file or layer.")
-    return values / values.sum()
+    normalised: Array = values / values.sum()
+    return normalised

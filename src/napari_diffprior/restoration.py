@@ -293,7 +293,9 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("napari-diffprior", "torch", "diffusers", "numpy")}
 
 
-def restore(image: Any, mask: Any = None, psf: Any = None, *, progress: Callable[[Update], None] | None = None, **settings: Any) -> Restoration:
+def restore(
+    image: Any, mask: Any = None, psf: Any = None, *, progress: Callable[[Update], None] | None = None, **settings: Any
+) -> Restoration:
     """Restore a damaged image by posterior sampling with a diffusion prior.
 
     Parameters
@@ -328,7 +330,7 @@ def restore(image: Any, mask: Any = None, psf: Any = None, *, progress: Callable
     """
     prior = settings.pop("prior", "microscopy")
     own = None if isinstance(prior, str | Path) else prior
-    recipe = make_recipe(**settings, **({} if own is not None else {"prior": str(prior)}))
+    recipe = make_recipe(**settings) if own is not None else make_recipe(**settings, prior=str(prior))
     run = restore_iter(image, mask, psf, recipe=recipe, prior=own)
     while True:
         try:

@@ -149,7 +149,7 @@ def _function() -> Any:
 
             def work(corners: list[tuple[int, int, int]]) -> None:
                 levels = sigma[[b for b, _, _ in corners]]
-                _add(blended, window * denoiser.inner(_gather(x, corners, tuple(window.shape)), levels), corners)
+                _add(blended, window * denoiser.inner(_gather(x, corners, (window.shape[-2], window.shape[-1])), levels), corners)
 
             denoiser.batches(x.shape, work)
             return blended / total
@@ -163,9 +163,9 @@ def _function() -> Any:
 
             def work(corners: list[tuple[int, int, int]]) -> None:
                 with torch.enable_grad():
-                    tiles = _gather(x, corners, tuple(window.shape)).detach().requires_grad_()
+                    tiles = _gather(x, corners, (window.shape[-2], window.shape[-1])).detach().requires_grad_()
                     denoised = ctx.denoiser.inner(tiles, sigma[[b for b, _, _ in corners]])
-                    along = window * _gather(weighted, corners, tuple(window.shape))
+                    along = window * _gather(weighted, corners, (window.shape[-2], window.shape[-1]))
                     (vjp,) = torch.autograd.grad(denoised, tiles, along)
                 _add(pulled, vjp, corners)
 

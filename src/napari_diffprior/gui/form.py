@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -44,7 +45,7 @@ def read(cls: type[T], editors: Mapping[str, ValueWidget]) -> T:
 def fields_of(cls: type[Any]) -> dict[str, Any]:
     """Type hints of a params class's fields, ``Annotated`` kept, in the order of declaration."""
     hints = get_type_hints(cls, include_extras=True)
-    return {name: hints[name] for name in cls.__dataclass_fields__}
+    return {field.name: hints[field.name] for field in fields(cls)}
 
 
 def editor(cls: type[Any], name: str, value: Any) -> ValueWidget:
@@ -67,7 +68,7 @@ def editor(cls: type[Any], name: str, value: Any) -> ValueWidget:
     if get_origin(kind) is Literal:
         made = "ComboBox", {**options, "choices": get_args(kind)}
     elif kind is bool:
-        made = "CheckBox", {**options, "text": label}
+        made = "CheckBox", options
     elif kind is int:
         made = "SpinBox", {**options, **_bounds(extras)}
     else:

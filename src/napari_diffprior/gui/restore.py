@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import Container, Label, PushButton
 from napari.qt.threading import FunctionWorker
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QSizePolicy
 
 from ..params import from_dict
 from ..recipe import Recipe
@@ -63,7 +64,9 @@ class RestoreWidget(Container):
         self.advanced.show_sampler()
         buttons = Container(widgets=[self.preview, self.restore], layout="horizontal", labels=False)
         buttons.margins = (0, 0, 0, 0)
-        self.message.native.setWordWrap(True)
+        for line in (self.chip, self.message):
+            line.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+            line.native.setWordWrap(True)
         self.extend([self._rows, buttons, self.message])
 
     def _connect(self) -> None:

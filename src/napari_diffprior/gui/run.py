@@ -7,8 +7,9 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils import cancelable_progress
+from napari.utils.notifications import notification_manager
 
 from .worker import Progress, Request, restore_steps
 
@@ -26,10 +27,17 @@ class Listener(Protocol):
         """The result is there."""
 
     def failed(self, error: Exception) -> None:
-        """It stopped on an error, which napari shows."""
+        """It stopped on an error; the notification is out."""
 
     def ended(self) -> None:
         """It is over: finished, failed or cancelled."""
+
+
+class Worker(GeneratorWorker):
+    """napari's worker without its relay of errors, which works with some Qt bindings only: the run notifies instead."""
+
+    def _relay_error(self, exc: Exception) -> None:
+        """Leave it to the run."""
 
 
 class Bar(cancelable_progress):
@@ -64,7 +72,9 @@ class Run:
         self._handling = False
         self._first: tuple[float, int] | None = None
         self._title = title
-        self._worker = create_worker(restore_steps, request, self.stop, _start_thread=False, _ignore_errors=True)
+        self._worker = create_worker(
+            restore_steps, request, self.stop, _start_thread=False, _worker_class=Worker, _ignore_errors=True
+        )
         for signal, handler in (
             (self._worker.yielded, self._progressed),
             (self._worker.returned, self._returned),
@@ -118,6 +128,7 @@ class Run:
             self._listener.finished(result)
 
     def _errored(self, error: Exception) -> None:
+        notification_manager.receive_error(type(error), error, error.__traceback__)
         if self._listener is not None:
             self._listener.failed(error)
 

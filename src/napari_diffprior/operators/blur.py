@@ -43,7 +43,8 @@ class Blur:
     def _filter(self, x: Tensor, transfer: Tensor) -> Tensor:
         import torch
 
-        return torch.fft.irfft2(torch.fft.rfft2(x) * transfer, s=self.domain)
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * transfer, s=self.domain)
+        return filtered
 
     def extract(self, x: Tensor) -> Tensor:
         """Cut the measured grid out of the canvas."""
@@ -68,7 +69,8 @@ class Blur:
         """Power response |H|^2 on the real-FFT grid of a shape at least as large as the PSF."""
         import torch
 
-        return torch.fft.rfft2(self.kernel, s=shape).abs().square()
+        power: Tensor = torch.fft.rfft2(self.kernel, s=shape).abs().square()
+        return power
 
     @classmethod
     def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Blur:

@@ -39,7 +39,7 @@ class Mask:
     def adjoint(self, y: Tensor) -> Tensor:
         """Image with the measured pixels in place and zeros in the gaps."""
         image = y.new_zeros(*y.shape[:2], self.domain[0] * self.domain[1])
-        return image.index_copy_(-1, self.index, y).unflatten(-1, self.domain)
+        return image.index_copy_(-1, self.index, y).view(*y.shape[:2], *self.domain)
 
     extract = apply
     embed = adjoint

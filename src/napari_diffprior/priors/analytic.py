@@ -56,9 +56,7 @@ class StationaryPrior:
 
     ndim, patch, channels = 2, None, 1
 
-    def __init__(
-        self, power: Tensor, grid: tuple[int, int], sigma_min: float = 0.002, sigma_max: float = 100.0
-    ) -> None:
+    def __init__(self, power: Tensor, grid: tuple[int, int], sigma_min: float = 0.002, sigma_max: float = 100.0) -> None:
         self.power, self.grid = power, grid
         self.sigma_min, self.sigma_max = sigma_min, sigma_max
 
@@ -67,7 +65,8 @@ class StationaryPrior:
         import torch
 
         gain = self.power / (self.power + sigma.square().view(-1, 1, 1, 1))
-        return torch.fft.irfft2(torch.fft.rfft2(x) * gain, s=self.grid)
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(x) * gain, s=self.grid)
+        return filtered
 
     def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Stationary:
         """Exact posterior spectrum."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ..rng import NoiseStream
 
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
 
 class Diagonal:
     """Independent coordinates.
@@ -62,7 +64,7 @@ class Stationary:
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
 
-        spread = torch.fft.irfft2(torch.fft.rfft2(x, s=self.grid) * gain, s=self.grid)
+        spread: Tensor = torch.fft.irfft2(torch.fft.rfft2(x, s=self.grid) * gain, s=self.grid)
         return spread[..., : x.shape[-2], : x.shape[-1]]
 
     def apply(self, x: Tensor) -> Tensor:
@@ -98,17 +100,19 @@ class SpectrumTable:
         Power, normalised so that its mean over all frequencies of a grid is the pixel variance.
     """
 
-    sigmas: np.ndarray[Any, np.dtype[np.float64]]
-    frequencies: np.ndarray[Any, np.dtype[np.float64]]
-    power: np.ndarray[Any, np.dtype[np.float64]]
+    sigmas: Array
+    frequencies: Array
+    power: Array
 
-    def at(self, sigma: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def at(self, sigma: float) -> Array:
         """Spectrum at a noise level, linear in the logarithms; proportional to sigma^2 below the table."""
         levels, table = np.log(self.sigmas[:-1]), np.log(self.power[:-1])
         if math.isinf(sigma):
-            return self.power[-1]
+            data: Array = self.power[-1]
+            return data
         logs = np.array([np.interp(math.log(sigma), levels, column) for column in table.T])
-        return np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
+        power: Array = np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
+        return power
 
     def error_rms(self, sigma: float) -> float:
         """Root mean square error of the denoiser at a noise level."""
@@ -125,12 +129,13 @@ class SpectrumTable:
         return Stationary(torch.as_tensor(power).to(like), grid, shape)
 
 
-def _radius(grid: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _radius(grid: tuple[int, int]) -> Array:
     """Radial frequency on the real-FFT grid, cycles per pixel."""
-    return np.hypot(np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None])
+    radius: Array = np.hypot(np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None])
+    return radius
 
 
-def _full_mean(half: np.ndarray[Any, np.dtype[np.float64]], width: int) -> float:
+def _full_mean(half: Array, width: int) -> float:
     """Mean over the full FFT grid of a quantity given on the real-FFT grid."""
     weight = np.full(half.shape[1], 2.0)
     weight[0] = 1.0

@@ -46,7 +46,7 @@ class NetworkPrior:
         network: Any,
         table: SigmaTable,
         prediction: Prediction,
-        patch: tuple[int, ...],
+        patch: tuple[int, ...] | None,
         channels: int = 1,
         spectrum: SpectrumTable | None = None,
         multiple: int = 1,
@@ -76,7 +76,8 @@ class NetworkPrior:
             own = getattr(self.network, "dtype", x.dtype)
             output = self.network(inner.to(own), self._time(sigma).to(own)).sample
         output = output[:, : self.channels].to(x.dtype)[crop]
-        return c_skip * x + c_out * output
+        denoised: Tensor = c_skip * x + c_out * output
+        return denoised
 
     def _autocast(self, x: Tensor) -> Any:
         import torch

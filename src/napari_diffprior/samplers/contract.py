@@ -46,9 +46,7 @@ class Sampler(Protocol):
     name: ClassVar[str]
     steps: int
 
-    def run(
-        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
-    ) -> Iterator[State]:
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each step; the last state's ``x0`` are the samples.
 
         Parameters

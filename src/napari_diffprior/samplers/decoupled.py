@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -36,18 +37,16 @@ class Decoupled:
     steps: Annotated[int, Ge(1), Le(1000), Ui("Steps", "network calls, 1 to 1000")] = 20
     start: Annotated[float, Gt(0), Ui("Start noise", "first sigma, model units; at most the prior's largest")] = 20.0
     last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.2
-    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-3
-    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 50
+    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-2
+    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 20
 
-    def run(
-        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
-    ) -> Iterator[State]:
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
         start = min(self.start, prior.sigma_max)
         sigmas = karras(start, min(max(self.last * measurement.sigma, prior.sigma_min), start), self.steps)
         if x is None:
             x = start * noise.normal(measurement.shape, measurement.y)
-        for step, (sigma, lower) in enumerate(zip(sigmas, sigmas[1:], strict=False), 1):
+        for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             error = prior.error(sigma, measurement.shape, x)
             draw = noise if lower > 0 else None
             x0 = measurement.condition(denoise(prior, x, sigma), error, draw, self.tolerance, self.iterations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -37,15 +38,13 @@ class DPS:
     scale: Annotated[float, Gt(0), Ui("Scale", "strength of norm and unit_gradient; unused when calibrated")] = 1.0
     start: Annotated[int, Ge(1), Le(1000), Ui("Start", "timestep of 1000 at which it begins")] = 1000
 
-    def run(
-        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
-    ) -> Iterator[State]:
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
         sigmas = from_timestep(prior, self.start, self.steps)
         gain = measurement.gain
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
-        for step, (sigma, lower) in enumerate(zip(sigmas, sigmas[1:], strict=False), 1):
+        for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0, pull, norm = _denoise_and_pull(measurement, prior, x, sigma)
             if self.guidance == "calibrated":
                 error = prior.error(sigma, measurement.shape, x).mean_variance
@@ -59,9 +58,7 @@ class DPS:
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
 
 
-def _denoise_and_pull(
-    measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _denoise_and_pull(measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
     """D(x), the vector J^T A^T r that points towards the data, and the norm of r, per sample."""
     import torch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -38,16 +39,14 @@ class ScoreALD:
     step_size: Annotated[float, Gt(0), Le(0.5), Ui("Step size", "Langevin step in units of sigma^2, at most 0.5")] = 0.2
     start: Annotated[int, Ge(1), Le(1000), Ui("Start", "timestep of 1000 at which it begins")] = 1000
 
-    def run(
-        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
-    ) -> Iterator[State]:
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
         sigmas = from_timestep(prior, self.start, self.steps)
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         inner = 1 if self.mode == "predictor" else self.inner
         total, call = self.steps * inner, 0
-        for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
+        for sigma, lower in pairwise(sigmas):
             zeta = measurement.sigma**2 + sigma**2
             for _ in range(inner):
                 score = (denoise(prior, x, sigma) - x) / sigma**2 + measurement.adjoint(measurement.residual(x)) / zeta

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
@@ -38,9 +39,7 @@ class SDEdit:
         Literal["auto", "on", "off"], Ui("Keep measured", "put noised measured pixels back at each step; auto: for gaps")
     ] = "auto"
 
-    def run(
-        self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None
-    ) -> Iterator[State]:
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
         sigmas = from_timestep(prior, self.start, self.steps)
         data, measured = embed_measured(measurement.operator, measurement.y, measurement.shape)
@@ -49,7 +48,7 @@ class SDEdit:
         total, call = self.repeats * self.steps, 0
         for _ in range(self.repeats):
             x = guess + sigmas[0] * noise.normal(measurement.shape, data) if x is None else x
-            for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
+            for sigma, lower in pairwise(sigmas):
                 x0 = denoise(prior, x, sigma)
                 call += 1
                 yield State(call, total, sigma, x0, measurement.misfit(x0), call)

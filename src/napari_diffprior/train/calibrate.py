@@ -51,7 +51,8 @@ def error_spectrum(
     rows = []
     for level, sigma in enumerate(sigmas):
         noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(stream_seed(seed, level)))
-        parts = (clean + float(sigma) * noise).split(8)
-        denoised = torch.cat([denoise(prior, part.to(device), float(sigma)).cpu() for part in parts])
+        noisy = clean + float(sigma) * noise
+        parts = [noisy[first : first + 8].to(device) for first in range(0, count, 8)]
+        denoised = torch.cat([denoise(prior, part, float(sigma)).cpu() for part in parts])
         rows.append(radial_power((denoised - clean)[:, 0].numpy())[1])
     return SpectrumTable(np.append(sigmas, math.inf), frequencies, np.stack([*rows, data]))

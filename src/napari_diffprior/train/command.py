@@ -12,9 +12,7 @@ from .loop import Event, TrainSettings, train, write_json
 FEWEST = 500
 
 
-def train_prior(
-    data: Sequence[Path], output: Path, settings: TrainSettings, licence: str, emit: Callable[[Event], None]
-) -> None:
+def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, licence: str, emit: Callable[[Event], None]) -> None:
     """Train, or continue to train, and write the prior when the time is used up.
 
     Parameters

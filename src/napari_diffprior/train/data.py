@@ -43,7 +43,8 @@ def normalise(pixels: np.ndarray[Any, Any], low: float = 0.1, high: float = 99.9
     bottom, top = np.percentile(values, [low, high])
     if top <= bottom:
         raise ValueError("is constant")
-    return (values - bottom) / (top - bottom)
+    mapped: Image = (values - bottom) / (top - bottom)
+    return mapped
 
 
 def _sources(folder: Path) -> dict[str, str]:

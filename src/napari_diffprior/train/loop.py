@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +90,8 @@ def velocity_loss(network: Any, clean: Tensor, noise: Tensor, sigma: Tensor, tab
     scale = 1 / (1 + level**2).sqrt()
     target = scale * (noise - level * clean)
     output = network(scale * (clean + level * noise), table.timestep(sigma)).sample
-    return (output.float() - target).square().mean((1, 2, 3))
+    loss: Tensor = (output.float() - target).square().mean((1, 2, 3))
+    return loss
 
 
 def learning_rate(settings: TrainSettings, progress: Progress) -> float:
@@ -155,4 +155,4 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON under a temporary name and rename it, so that a reader never sees half of it."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(value, indent=1))
-    os.replace(temporary, path)
+    temporary.replace(path)

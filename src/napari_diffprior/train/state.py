@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -105,7 +104,8 @@ class Run:
         with torch.no_grad(), torch.autocast(self.accelerator.device.type, torch.bfloat16):
             clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
             losses = velocity_loss(network, clean, noise, sigma, self.table)
-        event = {"event": "validation", "step": self.progress.step, "seconds": round(self.progress.seconds), "loss": float(losses.mean())}
+        where = {"step": self.progress.step, "seconds": round(self.progress.seconds)}
+        event: Event = {"event": "validation", **where, "loss": float(losses.mean())}
         self.progress.history.append(event)
         emit(event)
 
@@ -130,7 +130,7 @@ class Run:
         temporary = folder / f".{FILE}.tmp"
         plain = {k: v.cpu().contiguous() for k, v in tensors.items()}
         save_file(plain, temporary, metadata={"progress": json.dumps(asdict(self.progress))})
-        os.replace(temporary, folder / FILE)
+        temporary.replace(folder / FILE)
 
     def _load(self, path: Path) -> None:
         import torch

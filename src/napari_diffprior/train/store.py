@@ -46,7 +46,8 @@ def write_prior(
     half = network.to("cpu", torch.float16)
     half.save_pretrained(building / "unet", safe_serialization=True)
     make_scheduler().save_pretrained(building / "scheduler")
-    write_json(building / "model_index.json", {"_class_name": "DDPMPipeline", "unet": ["diffusers", "UNet2DModel"], "scheduler": ["diffusers", "DDPMScheduler"]})
+    parts = {"unet": ["diffusers", "UNet2DModel"], "scheduler": ["diffusers", "DDPMScheduler"]}
+    write_json(building / "model_index.json", {"_class_name": "DDPMPipeline", **parts})
     card = {"format": 1, "range": [-1, 1], "patch": [patch, patch], "settings": to_dict(settings), **facts}
     write_json(building / "prior.json", card)
     prior = load_prior.__wrapped__(building)  # not the cache: the folder is about to move

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_diffprior.measurement import Measurement
+from napari_diffprior.noise import Gaussian
+from napari_diffprior.operators.blur import Blur
+from napari_diffprior.operators.contract import adjoint, domain_of, embed_measured, is_linear, mean_gain
+from napari_diffprior.operators.mask import Mask
+from napari_diffprior.priors.covariance import Diagonal, SpectrumTable
+from napari_diffprior.registry import registered
+from napari_diffprior.rng import BatchNoise, KeyedNoise
+from napari_diffprior.testing import check_operator
+
+OPERATORS = sorted(registered("operator"))
+SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def example(name: str, shape: tuple[int, int], seed: int) -> Any:
+    return registered("operator")[name].example(shape, np.random.default_rng(seed))
+
+
+def spectrum() -> SpectrumTable:
+    """A red spectrum: an error that is correlated between neighbours."""
+    frequencies = np.linspace(0, 0.75, 20)
+    power = 0.5 / (1 + (8 * frequencies) ** 2)
+    return SpectrumTable(np.array([0.1, 1.0, np.inf]), frequencies, np.stack([0.1 * power, power, 2 * power]))
+
+
+def covariances(shape: tuple[int, int, int], seed: int) -> list[Any]:
+    generator = torch.Generator().manual_seed(seed % 2**31)
+    variance = 0.05 + torch.rand(*shape, generator=generator, dtype=torch.float64)
+    return [Diagonal(variance), spectrum().covariance(0.5, shape, variance)]
+
+
+def dense(apply: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    """Matrix of a linear map on images of one sample's shape, column by column."""
+    size = int(np.prod(shape))
+    return apply(torch.eye(size, dtype=torch.float64).view(size, *shape)).flatten(1).T
+
+
+def problem(name: str, shape: tuple[int, int], seed: int, batch: int = 1) -> tuple[Measurement, torch.Tensor]:
+    """A random measurement and random denoised images."""
+    operator = example(name, shape, seed)
+    image = (1, *domain_of(operator, shape))
+    generator = torch.Generator().manual_seed(seed % 2**31)
+    mean = torch.randn(batch, *image, generator=generator, dtype=torch.float64)
+    y = operator.apply(torch.randn(1, *image, generator=generator, dtype=torch.float64))
+    y = y + 0.3 * torch.randn(y.shape, generator=generator, dtype=torch.float64)
+    return Measurement(y, operator, Gaussian(sigma=0.3), image), mean
+
+
+def test_the_registry_has_the_operators_of_the_package() -> None:
+    assert {"identity", "mask", "blur", "compose"} <= set(OPERATORS)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(shape=SHAPES, seed=SEEDS)
+@settings(max_examples=40)
+def test_operator_conforms(name: str, shape: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    check_operator(registered("operator")[name].example(shape, rng), shape, rng)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operator_conforms_with_three_channels(name: str) -> None:
+    check_operator(example(name, (9, 6), 3), (9, 6), np.random.default_rng(3), channels=3)
+
+
+class ForgottenConjugate(Blur):
+    """A planted bug: the adjoint filters with the transfer function and not with its conjugate."""
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return self._filter(self.embed(y), self.transfer)
+
+
+class ShiftedEmbedding(Blur):
+    """A planted bug: the canvas is off by one pixel, in embed alone."""
+
+    def embed(self, y: torch.Tensor) -> torch.Tensor:
+        return super().embed(y).roll(1, -1)
+
+
+class ScaledAdjoint(Mask):
+    """A planted bug: a factor of 1.000001 in the adjoint."""
+
+    def adjoint(self, y: torch.Tensor) -> torch.Tensor:
+        return super().adjoint(y) * (1 + 1e-6)
+
+
+class SharedGain(Mask):
+    """A planted bug: the measurement is normalised by the whole batch."""
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return super().apply(x) / x.norm()
+
+
+class Curved(Mask):
+    """A planted bug: not linear, without saying so."""
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return super().apply(x) + 1e-3 * super().apply(x).square()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (ForgottenConjugate, "adjoint"),
+        (ShiftedEmbedding, "differ|adjoint|embed"),
+        (ScaledAdjoint, "adjoint is wrong"),
+        (SharedGain, "batch"),
+        (Curved, "linear"),
+    ],
+)
+def test_a_planted_bug_is_caught(wrong: Any, message: str) -> None:
+    rng = np.random.default_rng(0)
+    if issubclass(wrong, Blur):
+        bad = wrong(torch.from_numpy(rng.random((3, 4)) + 0.1), (8, 7))
+    else:
+        bad = wrong(torch.from_numpy(rng.random((8, 7)) < 0.5))
+    with pytest.raises(AssertionError, match=message):
+        check_operator(bad, (8, 7), rng)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(shape=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=SEEDS)
+@settings(max_examples=15)
+def test_conditional_mean_is_stationary_and_equals_a_dense_solve(name: str, shape: tuple[int, int], seed: int) -> None:
+    measurement, mean = problem(name, shape, seed)
+    operator = measurement.operator
+    if not is_linear(operator):
+        pytest.skip("the Gaussian data step is for linear operators")
+    for error in covariances((1, *mean.shape[2:]), seed):
+        x = measurement.condition(mean, error, None, tolerance=1e-12, iterations=500)
+        # Stationary: x - D = R A^T (y - A x) / sigma^2.
+        pulled = error.apply(measurement.adjoint(measurement.residual(x))) / 0.3**2
+        assert torch.allclose(x - mean, pulled, rtol=0, atol=1e-8)
+        a, r = dense(operator.apply, mean.shape[1:]), dense(error.apply, mean.shape[1:])
+        system = a @ r @ a.T + 0.3**2 * torch.eye(len(a), dtype=torch.float64)
+        u = torch.linalg.solve(system, (measurement.y - operator.apply(mean)).flatten())
+        assert torch.allclose(x.flatten(), mean.flatten() + r @ a.T @ u, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_conditional_draws_have_the_exact_mean_and_covariance(name: str) -> None:
+    draws = 4000
+    measurement, mean = problem(name, (4, 5), 7)
+    a = dense(measurement.operator.apply, mean.shape[1:])
+    for error in covariances((1, *mean.shape[2:]), 7):
+        r = dense(error.apply, mean.shape[1:])
+        gain = r @ a.T @ torch.linalg.inv(a @ r @ a.T + 0.3**2 * torch.eye(len(a), dtype=torch.float64))
+        exact = mean.flatten() + gain @ (measurement.y - measurement.operator.apply(mean)).flatten()
+        covariance = r - gain @ a @ r
+        noise = BatchNoise(1, draws)
+        drawn = measurement.condition(mean.expand(draws, -1, -1, -1), error, noise, 1e-6, 200).flatten(1)
+        probes = torch.randn(30, r.shape[0], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        spread = (probes @ covariance @ probes.T).diagonal()
+        centred = (drawn - exact) @ probes.T
+        assert (centred.mean(0).abs() <= 5 * (spread / draws).sqrt()).all()
+        assert ((centred.square().mean(0) / spread - 1).abs() <= 6 * (2 / draws) ** 0.5).all()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@given(seed=SEEDS)
+@settings(max_examples=5)
+def test_a_batch_of_draws_equals_single_draws(name: str, seed: int) -> None:
+    measurement, mean = problem(name, (5, 6), seed, batch=4)
+    for error in covariances((1, *mean.shape[2:]), seed):
+        together = measurement.condition(mean, error, KeyedNoise(seed, range(4)), 1e-3, 50)
+        for sample in range(4):
+            alone = measurement.condition(mean[sample : sample + 1], error, KeyedNoise(seed, [sample]), 1e-3, 50)
+            assert torch.allclose(together[sample], alone[0], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_without_adjoint_gets_one_from_autograd(name: str) -> None:
+    class OnlyApply:
+        def __init__(self, inner: Any) -> None:
+            self.apply = inner.apply
+            self.domain = domain_of(inner, (6, 7))
+
+    operator = example(name, (6, 7), 5)
+    bare = OnlyApply(operator)
+    check_operator(bare, (6, 7), np.random.default_rng(5))
+    shape = (1, *domain_of(operator, (6, 7)))
+    y = operator.apply(torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    assert torch.allclose(adjoint(bare, y, shape), adjoint(operator, y, shape), rtol=0, atol=1e-12)
+
+
+def test_blur_does_not_wrap_and_needs_no_border() -> None:
+    from scipy.ndimage import convolve
+
+    rng = np.random.default_rng(2)
+    psf, scene = rng.random((5, 3)) + 0.1, rng.random((20, 18))
+    operator = Blur(torch.from_numpy(psf), (12, 12))
+    canvas = torch.zeros(1, 1, *operator.domain, dtype=torch.float64)
+    height, width = (min(scene.shape[i], operator.domain[i]) for i in range(2))
+    canvas[0, 0, :height, :width] = torch.from_numpy(scene[:height, :width])
+    expected = convolve(canvas[0, 0].numpy(), psf / psf.sum(), mode="constant")
+    assert np.allclose(operator.apply(canvas)[0, 0], expected[2:14, 1:13], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_mean_gain_is_near_the_mean_eigenvalue(name: str) -> None:
+    operator = example(name, (12, 12), 4)
+    shape = (1, *domain_of(operator, (12, 12)))
+    a = dense(operator.apply, shape)
+    exact = float((a @ a.T).diagonal().mean())
+    like = operator.apply(torch.zeros(1, *shape, dtype=torch.float64))
+    assert mean_gain(operator, shape, like) == pytest.approx(exact, rel=0.5)
+
+
+def test_embed_measured_knows_gaps_from_blur() -> None:
+    y = torch.ones(1, 1, 6, 7, dtype=torch.float64)
+    keep = torch.ones(6, 7, dtype=torch.bool)
+    keep[2:4, 2:5] = False
+    gaps = Mask(keep)
+    image, measured = embed_measured(gaps, gaps.apply(y), (1, 6, 7))
+    assert measured is not None and torch.equal(measured[0, 0] == 1, keep)
+    assert torch.equal(image, y)
+    operator = Blur(torch.from_numpy(np.random.default_rng(0).random((3, 3))), (6, 7))
+    assert embed_measured(operator, y, (1, *operator.domain))[1] is None

@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import math
+import typing
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_problems import (
+    Counted,
+    Nothing,
+    OracleMeasurement,
+    PassThrough,
+    components,
+    exact_draws,
+    measured_zero,
+    mixture,
+    sliced_w1,
+)
+
+from napari_diffprior.measurement import Measurement
+from napari_diffprior.noise import Gaussian
+from napari_diffprior.operators.identity import Identity
+from napari_diffprior.operators.mask import Mask
+from napari_diffprior.priors.analytic import GaussianPrior
+from napari_diffprior.registry import registered
+from napari_diffprior.restoration import restore
+from napari_diffprior.rng import BatchNoise, KeyedNoise
+from napari_diffprior.samplers.decoupled import Decoupled
+from napari_diffprior.samplers.dps import DPS
+from napari_diffprior.samplers.score_ald import ScoreALD
+from napari_diffprior.samplers.sdedit import SDEdit
+from napari_diffprior.testing import check_manners, check_sampler, gaussian_problem
+
+# At five steps, the data step solved to the end, and so far down that nothing is lost by taking the mean in the last.
+EXACT = Decoupled(steps=5, last=0.05, tolerance=1e-8, iterations=64)
+
+
+def variants() -> list[Any]:
+    """Every registered sampler, once for each choice of each of its modes."""
+    found = []
+    for cls in registered("sampler").values():
+        hints = typing.get_type_hints(cls)
+        choices = {name: typing.get_args(hint) for name, hint in hints.items() if typing.get_origin(hint) is typing.Literal}
+        found += [cls(steps=12)] + [cls(steps=12, **{name: choice}) for name, many in choices.items() for choice in many]
+    return [pytest.param(sampler, id=repr(sampler)) for sampler in dict.fromkeys(found)]
+
+
+def draw(sampler: Any, measurement: Measurement, prior: Any, noise: Any) -> torch.Tensor:
+    """The samples: the last state's images."""
+    *_, last = sampler.run(measurement, prior, noise)
+    return last.x0
+
+
+def gaussian_image(operator: Any = None, sigma: float = 0.1) -> tuple[Measurement, GaussianPrior]:
+    """A measurement of a 6 x 5 image with independent pixels of different variance, float64."""
+    generator = torch.Generator().manual_seed(3)
+    variance = 0.05 + torch.rand(1, 6, 5, generator=generator, dtype=torch.float64)
+    operator = operator or Mask(torch.rand(6, 5, generator=generator) < 0.6)
+    clean = variance.sqrt() * torch.randn(1, 1, 6, 5, generator=generator, dtype=torch.float64)
+    y = operator.apply(clean)
+    y = y + sigma * torch.randn(y.shape, generator=generator, dtype=torch.float64)
+    return Measurement(y, operator, Gaussian(sigma=sigma), (1, 6, 5)), GaussianPrior(variance)
+
+
+# --- T1: Gaussian deconvolution ---------------------------------------------------------------------------------------
+
+
+def test_t1_yardstick() -> None:
+    problem = gaussian_problem()
+    expected = {0: 0.009615, 8: 0.017609, 16: 0.014320, 31: 0.004094}
+    for k, variance in expected.items():
+        assert float(problem.variance[0, 0, k]) == pytest.approx(variance, abs=5e-7)
+    exact = problem.measurement.condition(
+        torch.zeros(1, 1, 1, 32, dtype=torch.float64), problem.prior.error(math.inf, (1, 1, 32), problem.mean), None, 1e-12, 200
+    )
+    assert torch.allclose(exact, problem.mean, rtol=0, atol=1e-10)
+
+
+def test_t1_yardstick_can_fail() -> None:
+    """Draws from the exact posterior pass; the same with a bias or a wrong variance do not."""
+
+    class Cheat:
+        name, steps = "cheat", 1
+
+        def __init__(self, shift: float, stretch: float) -> None:
+            self.shift, self.stretch = shift, stretch
+
+        def run(self, measurement: Any, prior: Any, noise: Any, x: Any = None) -> Any:
+            from napari_diffprior.samplers.contract import State
+
+            problem, y = gaussian_problem(), measurement.y
+            sd = problem.variance.sqrt()
+            centre = problem.variance * measurement.adjoint(y) / measurement.sigma**2
+            x0 = centre + sd * (self.shift + self.stretch * noise.normal((1, 1, 32), y))
+            yield State(1, 1, 0.0, x0, measurement.misfit(x0), 1)
+
+    honest = check_sampler(Cheat(0.0, 1.0))  # type: ignore[arg-type]
+    assert honest.calibrated(bias=0.02, variance=0.02) and honest.worst_error < 4
+    assert not check_sampler(Cheat(0.15, 1.0)).calibrated()  # type: ignore[arg-type]
+    assert not check_sampler(Cheat(0.0, 0.93)).calibrated()  # type: ignore[arg-type]
+    assert not check_sampler(Cheat(0.0, 1.07)).calibrated()  # type: ignore[arg-type]
+
+
+def test_t1_decoupled_is_exact_at_five_steps() -> None:
+    report = check_sampler(EXACT, 20_000)
+    assert report.calls == 5
+    assert report.worst_error <= 3
+    assert abs(report.variance_ratio - 1) <= 0.02 and abs(report.observed_variance_ratio - 1) <= 0.02
+    # Every coordinate by itself, within the scatter of 20,000 draws (1 % each).
+    assert report.lowest_ratio > 0.96 and report.highest_ratio < 1.04
+
+
+def test_t1_decoupled_by_default_loses_the_last_step_variance_and_no_more() -> None:
+    """The default ends at sigma_y / 5 with the mean: what noise of that size hides is missing, 4 % on average."""
+    report = check_sampler(Decoupled(tolerance=1e-8, iterations=64), 8000, double=False)
+    problem = gaussian_problem()
+    end = (0.2 * problem.measurement.sigma) ** 2
+    lost = float((end / (problem.variance + end)).mean())
+    assert report.calls == 20 and report.bias <= 0.02
+    assert report.variance_ratio == pytest.approx(1 - lost, abs=0.015)
+    assert 0.94 < report.variance_ratio < 0.97
+
+
+def test_t1_decoupled_with_a_measured_covariance() -> None:
+    measured = Counted(gaussian_problem().prior, held_out=1000)
+    report = check_sampler(EXACT, 8000, measurements=8, prior=measured)  # type: ignore[arg-type]
+    assert report.calibrated(bias=0.1, variance=0.1), report
+
+
+def test_t1_score_ald_langevin() -> None:
+    report = check_sampler(ScoreALD(mode="langevin", steps=300, inner=3), 6400, measurements=16, double=False)
+    assert 0.02 <= report.bias <= 0.08, report  # .05
+    assert 1.09 <= report.variance_ratio <= 1.15, report  # 1.12
+
+
+def test_t1_score_ald_predictor() -> None:
+    report = check_sampler(ScoreALD(mode="predictor", steps=300), 6400, measurements=16, double=False)
+    assert 0.15 <= report.bias <= 0.25, report  # .20
+    assert 0.86 <= report.variance_ratio <= 0.93, report  # .89
+    assert not report.calibrated()
+
+
+def test_t1_dps_with_any_fixed_scale_is_not_calibrated() -> None:
+    reports = {
+        scale: check_sampler(DPS(guidance="norm", steps=1000, scale=scale), 640, measurements=16, double=False)
+        for scale in (0.003, 0.01, 0.03, 0.3)
+    }
+    for scale, report in reports.items():
+        assert not report.calibrated(), (scale, report)
+    best = min(reports.values(), key=lambda report: report.bias)
+    assert best.observed_variance_ratio <= 0.2, best
+
+
+def test_t1_dps_calibrated_is_near_but_no_sampler() -> None:
+    report = check_sampler(DPS(steps=300), 3200, measurements=16, double=False)
+    assert 0.55 <= report.observed_variance_ratio <= 0.8, report  # .70
+    assert report.bias <= 0.25 and not report.calibrated()
+
+
+@pytest.mark.parametrize("start", [200, 500])
+def test_t1_sdedit_is_not_calibrated(start: int) -> None:
+    report = check_sampler(SDEdit(start=start), 3200, measurements=16, double=False)
+    assert not report.calibrated()
+    assert report.observed_variance_ratio > 4, report  # the prior's variance, not the posterior's
+
+
+# --- T2: mixture of 25 Gaussians --------------------------------------------------------------------------------------
+
+
+def test_t2_yardstick() -> None:
+    weights, means, covariance = components(mixture(), None, 0.0)
+    heavy = weights[0][weights[0] > 1e-3]
+    assert heavy.tolist() == pytest.approx([0.0667, 0.1333, 0.2, 0.2667, 0.3333], abs=5e-5)
+    assert torch.allclose(covariance, torch.tensor([[0.6, -0.4], [-0.4, 0.6]], dtype=torch.float64))
+    assert (weights[0] @ means[0]).tolist() == pytest.approx([5.3333, -5.3333], abs=5e-4)
+    draws = exact_draws(20_000, seed=0)
+    assert draws.mean(0).tolist() == pytest.approx([5.3333, -5.3333], abs=0.25)
+    # The oracle's conditional tends to the posterior where x says nothing, and to x where it says all.
+    blank = components(mixture(), torch.zeros(1, 1, 1, 2, dtype=torch.float64), 1e4)
+    assert torch.allclose(blank[0], weights, atol=1e-3) and torch.allclose(blank[2], covariance, atol=1e-6)
+    there = torch.tensor([[[[8.3, -7.9]]]], dtype=torch.float64)
+    sharp = components(mixture(), there, 1e-3)
+    assert torch.allclose((sharp[0][..., None] * sharp[1]).sum(1), there.view(1, 2), atol=1e-4)
+
+
+def distance(samples: torch.Tensor) -> float:
+    """Sliced W1 to the exact posterior."""
+    flat = samples.reshape(-1, 2)
+    return sliced_w1(flat, exact_draws(len(flat), seed=5, stratified=True))
+
+
+def test_t2_exact_draws_set_the_scale() -> None:
+    assert np.mean([distance(exact_draws(4000, seed)) for seed in range(6)]) == pytest.approx(0.13, abs=0.08)
+
+
+def test_t2_decoupled_with_the_exact_conditional() -> None:
+    samples = draw(Decoupled(steps=30, start=100.0, last=0.05), measured_zero(OracleMeasurement), PassThrough(mixture()), BatchNoise(0, 4000))
+    assert distance(samples) <= 0.25  # .09; the scatter of 4000 exact draws is .1
+    nearest = (samples.view(-1, 1, 2) - mixture().means).square().sum(-1).argmin(1)
+    shares = torch.bincount(nearest, minlength=25)[[4 * i + 4 for i in range(5)]] / len(samples)
+    assert shares.tolist() == pytest.approx([0.0667, 0.1333, 0.2, 0.2667, 0.3333], abs=0.03)
+
+
+def test_t2_score_ald_langevin() -> None:
+    sampler = ScoreALD(mode="langevin", steps=300, inner=20)
+    assert distance(draw(sampler, measured_zero(), mixture(), BatchNoise(0, 400))) <= 0.8  # .62
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_t2_dps_is_far_from_the_posterior(scale: float) -> None:
+    samples = draw(DPS(guidance="norm", scale=scale, steps=300), measured_zero(), mixture(), BatchNoise(0, 600))
+    assert 2.0 <= distance(samples) <= 11.0  # 2.4 to 9.7
+
+
+def test_t2_sdedit_is_far_from_the_posterior() -> None:
+    assert distance(draw(SDEdit(), measured_zero(), mixture(), BatchNoise(0, 600))) > 2.0
+
+
+# --- T5: calibrated DPS at any size -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [1, 64, 1024])
+def test_t5_calibrated_dps_keeps_the_residual(rows: int) -> None:
+    """m = 32, 2048, 32768: the coordinates of T1, repeated."""
+    problem = gaussian_problem(measurements=rows, seed=4, double=False)
+    given, prior = problem.measurement, typing.cast("GaussianPrior", problem.prior)
+    image = Measurement(given.y.view(1, 1, rows, 32), given.operator, given.noise, (1, rows, 32))
+    wide = GaussianPrior(prior.variance.expand(1, rows, 32))
+    samples = draw(DPS(steps=200), image, wide, BatchNoise(0, max(1, 256 // rows)))
+    assert 0.9 <= float(image.misfit(samples).mean().sqrt()) <= 1.2
+
+
+# --- Properties of every sampler --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", variants())
+def test_manners(sampler: Any) -> None:
+    measurement, prior = gaussian_image()
+    check_manners(sampler, measurement, prior, KeyedNoise(0, range(3)))
+
+
+@pytest.mark.parametrize("sampler", variants())
+def test_a_batch_of_four_equals_four_singles(sampler: Any) -> None:
+    measurement, prior = gaussian_image()
+    together = draw(sampler, measurement, prior, KeyedNoise(5, range(4)))
+    for sample in range(4):
+        alone = draw(sampler, measurement, prior, KeyedNoise(5, [sample]))
+        assert torch.allclose(together[sample], alone[0], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", variants())
+def test_the_seed_decides(sampler: Any) -> None:
+    measurement, prior = gaussian_image()
+    first, again, other = (draw(sampler, measurement, prior, KeyedNoise(seed, range(2))) for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=1e-3)
+    assert not torch.allclose(first[0], first[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("sampler", variants())
+def test_global_random_state_is_left_alone(sampler: Any) -> None:
+    measurement, prior = gaussian_image()
+    torch.manual_seed(1)
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    draw(sampler, measurement, prior, KeyedNoise(0, range(2)))
+    assert torch.equal(before, torch.get_rng_state()) and (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
+
+
+def prior_ratio(samples: torch.Tensor, prior: GaussianPrior) -> tuple[float, float]:
+    """RMS mean in prior standard deviations, and mean variance ratio to the prior."""
+    rms = float((samples.mean(0) / prior.variance.sqrt()).square().mean().sqrt())
+    return rms, float((samples.var(0) / prior.variance).mean())
+
+
+def blind(sampler: Any) -> Any:
+    """The same method with 300 levels, from pure noise where it begins elsewhere."""
+    whole = {"start": 1000, "repeats": 1} if isinstance(sampler, SDEdit) else {}
+    return type(sampler)(**{**{f: getattr(sampler, f) for f in sampler.__dataclass_fields__}, "steps": 300, **whole})
+
+
+@pytest.mark.parametrize("sampler", variants())
+def test_without_data_every_sampler_draws_from_the_prior(sampler: Any) -> None:
+    prior = typing.cast("GaussianPrior", gaussian_problem(double=False).prior)
+    blank = Measurement(torch.full((1, 1, 1, 32), 0.7), Nothing(), Gaussian(sigma=0.1), (1, 1, 32))
+    rms, ratio = prior_ratio(draw(blind(sampler), blank, prior, BatchNoise(0, 2000)), prior)
+    assert rms <= 0.08
+    assert 0.88 <= ratio <= 1.15, ratio
+
+
+@pytest.mark.parametrize("sampler", [EXACT, ScoreALD(), ScoreALD(mode="langevin", steps=300), DPS()], ids=repr)
+def test_with_boundless_noise_a_likelihood_sampler_draws_from_the_prior(sampler: Any) -> None:
+    given = gaussian_problem(double=False).measurement
+    prior = typing.cast("GaussianPrior", gaussian_problem(double=False).prior)
+    hopeless = Measurement(given.y, given.operator, Gaussian(sigma=1e6), given.shape)
+    rms, ratio = prior_ratio(draw(sampler, hopeless, prior, BatchNoise(0, 4000)), prior)
+    assert rms <= 0.06
+    assert 0.88 <= ratio <= 1.15, ratio
+
+
+def test_with_the_identity_decoupled_gives_the_wiener_posterior() -> None:
+    measurement, prior = gaussian_image(Identity(), sigma=0.3)
+    variance = 1 / (1 / prior.variance + 1 / 0.3**2)
+    wiener = variance * measurement.y[0] / 0.3**2
+    samples = draw(EXACT, measurement, prior, BatchNoise(0, 20_000))
+    assert ((samples.mean(0) - wiener).abs() <= 4.5 * (variance / 20_000).sqrt()).all()
+    assert float((samples.var(0) / variance).mean()) == pytest.approx(1, abs=0.02)
+
+
+def test_truth_and_sample_are_two_posterior_sd_squared_apart() -> None:
+    """Draw (x, y), then x' given y: E (x - x')^2 = 2 posterior variance, coordinate by coordinate."""
+    count = 20_000
+    problem = gaussian_problem()
+    prior, given = typing.cast("GaussianPrior", problem.prior), problem.measurement
+    generator = torch.Generator().manual_seed(8)
+    truth = prior.variance.sqrt() * torch.randn(count, 1, 1, 32, generator=generator, dtype=torch.float64)
+    y = given.operator.apply(truth) + 0.1 * torch.randn(count, 1, 1, 32, generator=generator, dtype=torch.float64)
+    samples = draw(EXACT, Measurement(y, given.operator, given.noise, given.shape), prior, BatchNoise(1, count))
+    ratio = (truth - samples).square().mean(0) / (2 * problem.variance)
+    assert float(ratio.mean()) == pytest.approx(1, abs=0.01)
+    assert float((ratio - 1).abs().max()) <= 0.06
+
+
+@pytest.mark.parametrize("noise", [0.05, "auto"])
+@pytest.mark.parametrize("sampler", variants())
+def test_units_do_not_matter(sampler: Any, noise: Any) -> None:
+    """Restoring 2 image - 1 gives 2 result - 1, for a noise of twice the size."""
+    rng = np.random.default_rng(6)
+    image = np.cumsum(rng.standard_normal((16, 12)), axis=1) * 0.2
+    mask = rng.random(image.shape) < 0.3
+    variance = torch.from_numpy(0.05 + rng.random((1, *image.shape))).float()
+    settings = {"prior": GaussianPrior(variance), "sampler": sampler, "samples": 2, "device": "cpu"}
+    first = restore(image, mask, noise=noise, **settings)
+    other = restore(2 * image - 1, mask, noise=noise if noise == "auto" else 2 * noise, **settings)
+    assert np.allclose(other.samples, 2 * first.samples - 1, rtol=0, atol=2e-3 * np.ptp(image))
+    assert other.misfit == pytest.approx(first.misfit, rel=2e-2)
+
+
+def test_samplers_leave_the_state_of_gradients_alone() -> None:
+    measurement, prior = gaussian_image()
+    with torch.no_grad():
+        check = draw(DPS(steps=3), measurement, prior, KeyedNoise(0, [0]))
+    assert torch.equal(check, draw(DPS(steps=3), measurement, prior, KeyedNoise(0, [0])))

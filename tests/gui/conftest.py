@@ -1,0 +1,106 @@
+import time
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.utils.notifications import notification_manager
+
+from napari_diffprior.device import Device
+from napari_diffprior.gui import worker
+from napari_diffprior.gui.restore import RestoreWidget
+from napari_diffprior.restoration import Cancelled, Restoration, Update
+
+
+@pytest.fixture(autouse=True)
+def no_warm_up(monkeypatch):
+    monkeypatch.setattr(worker, "warm_up", lambda: Device("cpu", "torch has no CUDA", "float32"))
+
+
+@pytest.fixture
+def notifications(monkeypatch):
+    monkeypatch.setattr(notification_manager, "catch_error", True)
+    start = len(notification_manager.records)
+    return lambda: list(notification_manager.records)[start:]
+
+
+@pytest.fixture
+def image():
+    rng = np.random.default_rng(0)
+    return 100 + 20 * rng.standard_normal((70, 80)).cumsum(0).cumsum(1) / 50
+
+
+@pytest.fixture
+def mask(image):
+    gaps = np.zeros(image.shape, np.uint8)
+    gaps[20:24] = 1
+    return gaps
+
+
+@pytest.fixture
+def model(image, mask):
+    viewer = ViewerModel()
+    viewer.add_image(image, name="cells")
+    viewer.add_labels(mask, name="gaps")
+    return viewer
+
+
+@pytest.fixture
+def widget(qtbot, model):
+    made = RestoreWidget(model)
+    qtbot.addWidget(made.native)
+    yield made
+    if made._run is not None:
+        made.start_or_cancel()
+        qtbot.waitUntil(lambda: made._run is None, timeout=20000)
+
+
+class Fake:
+    """A core that takes steps as told, instead of restoring."""
+
+    def __init__(self):
+        self.steps, self.seconds, self.error, self.requests, self.seen, self.closed = 5, 0.0, None, [], 0, 0
+
+    def __call__(self, request, stop):
+        self.requests.append(request)
+        return self._run(request, stop)
+
+    def _run(self, request, stop):
+        self.seen = 0
+        try:
+            for step in range(1, self.steps + 1):
+                if stop.is_set():
+                    raise Cancelled("the restoration was cancelled.")
+                time.sleep(self.seconds)
+                self.seen = step
+                if self.error is not None and step == 2:
+                    raise self.error
+                yield Update(step, self.steps, 1.0, 1.5, lambda: request.image.astype(np.float32))
+        finally:
+            self.closed += 1
+        return result_of(request)
+
+
+def result_of(request):
+    mean = request.image.astype(np.float32)
+    samples = np.stack([mean] * request.recipe.samples)
+    return Restoration(mean, samples.std(0), samples, (1.0,), 5, 0.1, request.recipe, {"recipe": {"seed": request.recipe.seed}})
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    made = Fake()
+    monkeypatch.setattr(worker, "open_run", made)
+    return made
+
+
+@pytest.fixture
+def run_to_end(qtbot):
+    def run(widget, start=None, timeout=60000):
+        (start or widget.start_or_cancel)()
+        qtbot.waitUntil(lambda: widget._run is None, timeout=timeout)
+
+    return run
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]

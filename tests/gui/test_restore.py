@@ -1,0 +1,318 @@
+import numpy as np
+import pytest
+import torch
+from conftest import names
+from napari.components import ViewerModel
+from napari.layers import Labels
+
+from napari_diffprior import restore
+from napari_diffprior.gui import worker
+from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL, LOCAL, MEASURED
+from napari_diffprior.gui.layer_choice import role, visible_field
+from napari_diffprior.gui.restore import RestoreWidget
+from napari_diffprior.layers import SPATIAL
+from napari_diffprior.priors.analytic import StationaryPrior
+from napari_diffprior.recipe import Recipe
+from napari_diffprior.restoration import restore_iter
+
+
+@pytest.fixture
+def analytic(monkeypatch):
+    """The real core, with an exact prior instead of the network."""
+    frequency = torch.hypot(torch.fft.fftfreq(70)[:, None], torch.fft.rfftfreq(80)[None])
+    prior = StationaryPrior(1 / (0.05 + frequency) ** 2 / 400, (70, 80))
+
+    def open_run(request, stop):
+        arrays = (request.image, request.missing, request.psf)
+        return restore_iter(*arrays, recipe=request.recipe, prior=prior, cancelled=stop.is_set)
+
+    monkeypatch.setattr(worker, "open_run", open_run)
+    return prior
+
+
+def test_says_what_is_missing_at_first(qtbot):
+    viewer = ViewerModel()
+    widget = RestoreWidget(viewer)
+    qtbot.addWidget(widget.native)
+    assert not widget.restore.enabled
+    assert widget.message.value.startswith("Open an image first")
+    viewer.add_image(np.random.default_rng(0).random((64, 64)), name="late")
+    qtbot.waitUntil(lambda: widget.restore.enabled)
+    assert widget.inputs.image.value.name == "late"
+    assert widget.message.value == ""
+
+
+def constant(viewer, widget):
+    "The image is constant"
+    viewer.layers["cells"].data = np.ones((70, 80))
+
+
+def nan(viewer, widget):
+    "The image has NaN or infinite pixels outside the mask"
+    viewer.layers["cells"].data = np.full((70, 80), np.nan)
+
+
+def stack(viewer, widget):
+    "The image has 3 axes"
+    viewer.layers["cells"].data = np.ones((2, 70, 80))
+
+
+def other_mask(viewer, widget):
+    "The mask has the shape"
+    widget.inputs.mask.value = viewer.add_labels(np.ones((5, 5), int))
+
+
+def nothing_left(viewer, widget):
+    "The mask covers the whole image"
+    widget.inputs.mask.value = viewer.add_labels(np.ones((70, 80), int))
+
+
+def no_mask(viewer, widget):
+    "To fill gaps, choose a mask"
+    widget.inputs.task.value = FILL
+
+
+def empty_mask(viewer, widget):
+    "The mask is empty"
+    widget.inputs.mask.value = viewer.add_labels(np.zeros((70, 80), int))
+
+
+def bad_number(viewer, widget):
+    "Decoupled: tolerance = 'abc' is not possible"
+    widget.advanced.own["tolerance"].value = "abc"
+
+
+def bad_noise(viewer, widget):
+    "Recipe: noise"
+    widget.inputs.noise.value = "loud"
+
+
+def no_sigma(viewer, widget):
+    "Give the PSF's sigma"
+    widget.inputs.task.value = DEBLUR
+    widget.inputs.psf_sigma.value = ""
+
+
+def no_folder(viewer, widget):
+    "Choose the folder of the prior"
+    widget.inputs.prior.value = LOCAL
+
+
+def bad_folder(viewer, widget):
+    "The prior folder .* is not complete"
+    widget.inputs.prior.value = LOCAL
+    widget.inputs.folder.value = "/tmp"
+
+
+def negative_psf(viewer, widget):
+    "The PSF has negative pixels"
+    widget.inputs.task.value = DEBLUR
+    widget.inputs.psf.value = MEASURED
+    widget.inputs.psf_layer.value = viewer.add_image(-np.ones((5, 5)))
+
+
+PLANTS = (constant, nan, stack, other_mask, nothing_left, no_mask, empty_mask, bad_number, bad_noise, no_sigma,
+          no_folder, bad_folder, negative_psf)  # fmt: skip
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_a_reason_why_it_cannot_run(model, widget, fake, plant):
+    import re
+
+    plant(model, widget)
+    widget.check()
+    assert not widget.restore.enabled
+    assert not widget.preview.enabled
+    assert re.match(plant.__doc__, widget.message.value), widget.message.value
+    assert "\n" not in widget.message.value
+    widget.start_or_cancel()
+    assert not fake.requests
+
+
+def test_only_the_rows_of_the_task_are_shown(model, widget):
+    widget.native.show()
+    inputs = widget.inputs
+    rows = (inputs.psf, inputs.psf_sigma, inputs.psf_layer, inputs.folder, widget.advanced.sampler)
+    assert [row.visible for row in rows] == [False] * 5
+    inputs.task.value = DEBLUR
+    assert [row.visible for row in rows] == [True, True, False, False, False]
+    inputs.psf.value = MEASURED
+    assert [row.visible for row in rows] == [True, False, True, False, False]
+    inputs.task.value = DENOISE
+    inputs.prior.value = LOCAL
+    assert [row.visible for row in rows] == [False, False, False, True, False]
+    widget.advanced.toggle.changed.emit(True)
+    assert widget.advanced.sampler.visible
+    assert widget.advanced.own["steps"].visible
+
+
+def test_a_mask_means_gaps(model, widget):
+    assert widget.inputs.task.value == DENOISE
+    widget.inputs.mask.value = model.layers["gaps"]
+    assert widget.inputs.task.value == FILL
+    widget.inputs.mask.value = None
+    assert widget.inputs.task.value == DENOISE
+
+
+def test_a_segmentation_is_not_taken_for_a_mask(model, widget):
+    assert widget.inputs.mask.value is None
+    made = model.add_labels(np.ones((70, 80), int), metadata=role("mask"))
+    assert widget.inputs.mask.value is made
+    widget.inputs.mask.value = None
+    model.add_points()
+    assert widget.inputs.mask.value is None
+
+
+def test_new_mask_lies_over_the_image(model, widget):
+    model.layers["cells"].scale = (0.5, 0.25)
+    widget.inputs.new_mask.changed.emit(True)
+    made = widget.inputs.mask.value
+    assert isinstance(made, Labels)
+    assert made.data.shape == (70, 80)
+    np.testing.assert_allclose(made.scale, (0.5, 0.25))
+    assert widget.inputs.task.value == FILL
+
+
+def test_the_samplers_parameters_follow_the_sampler(model, widget):
+    widget.advanced.sampler.value = "dps"
+    assert list(widget.advanced.own) == ["steps", "guidance", "scale", "start"]
+    widget.advanced.own["guidance"].value = "norm"
+    assert widget.recipe() == Recipe(sampler="dps", options={"guidance": "norm"})
+    widget.advanced.sampler.value = "decoupled"
+    assert widget.recipe() == Recipe()
+
+
+def test_the_dice_changes_the_seed(widget):
+    widget.advanced.dice.changed.emit(True)
+    assert widget.recipe().seed != 0
+
+
+def test_says_where_it_runs_and_why(qtbot, widget):
+    qtbot.waitUntil(lambda: widget.chip.value == "CPU (torch has no CUDA)")
+    widget.advanced.device.value = "cpu"
+    widget.check()
+    assert widget.chip.value == "cpu (chosen in Advanced)"
+
+
+def test_same_pixels_as_a_script(model, widget, analytic, run_to_end, image, mask):
+    widget.inputs.mask.value = model.layers["gaps"]
+    widget.inputs.samples.value = 2
+    widget.advanced.seed.value = 7
+    widget.advanced.own["steps"].value = 4
+    run_to_end(widget)
+    script = restore(image, mask, prior=analytic, samples=2, seed=7, steps=4)
+    np.testing.assert_array_equal(model.layers["cells restored"].data, script.mean)
+    np.testing.assert_array_equal(model.layers["cells std"].data, script.std)
+    story = model.layers["cells restored"].metadata["napari-diffprior"]
+    assert story["fingerprint"] == script.provenance["fingerprint"]
+    assert not model.layers["cells std"].visible
+    assert "seed 7" in widget.message.value
+    assert widget.message.value.startswith("Misfit")
+
+
+def test_result_keeps_all_seven_spatial_attributes(model, widget, fake, run_to_end):
+    layer = model.layers["cells"]
+    layer.scale, layer.translate, layer.rotate, layer.shear = (0.5, 0.25), (3, -7), 30, (0.2,)
+    layer.affine = [[1, 0.1, 5], [0, 1.5, -3], [0, 0, 1]]
+    layer.units, layer.axis_labels = ("um", "um"), ("y", "x")
+    run_to_end(widget)
+    for name in ("cells restored", "cells std"):
+        made = model.layers[name]
+        for key in SPATIAL:
+            one, other = getattr(layer, key), getattr(made, key)
+            if key in ("units", "axis_labels"):
+                assert one == other
+            else:
+                np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-12, err_msg=key)
+
+
+def test_preview_lies_where_the_canvas_looked(model, widget, fake, run_to_end):
+    layer = model.layers["cells"]
+    layer.scale, layer.rotate, layer.affine = (0.5, 0.25), 30, [[1, 0.1, 5], [0, 1.5, -3], [0, 0, 1]]
+    layer.corner_pixels = np.array([[3, 9], [68, 75]])
+    run_to_end(widget, widget.start_preview)
+    made = model.layers["cells preview"]
+    assert made.data.shape == (66, 67)
+    np.testing.assert_allclose(made.data_to_world((0, 0)), layer.data_to_world((3, 9)))
+    np.testing.assert_allclose(made.data_to_world((10, 20)), layer.data_to_world((13, 29)))
+    assert fake.requests[-1].recipe == Recipe(samples=1, options={"steps": 8})
+    run_to_end(widget, widget.start_preview)
+    assert names(model).count("cells preview") == 1
+    assert names(model) == ["cells", "gaps", "cells preview"]
+
+
+def test_visible_field_is_never_too_small(model):
+    layer = model.layers["cells"]
+    layer.corner_pixels = np.array([[69, 0], [69, 3]])
+    assert visible_field(layer, (70, 80)) == (slice(6, 70), slice(0, 64))
+
+
+def test_cancel_stops_within_a_step_and_adds_nothing(qtbot, model, widget, fake, run_to_end):
+    fake.steps, fake.seconds = 10_000, 0.02
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    assert widget.restore.text == "Cancel"
+    before = fake.seen
+    widget.start_or_cancel()
+    assert widget.restore.text == "Cancelling..."
+    qtbot.waitUntil(lambda: widget._run is None, timeout=10000)
+    assert fake.seen <= before + 1 or fake.seen < 10_000
+    assert fake.closed == 1
+    assert names(model) == ["cells", "gaps"]
+    assert (widget.restore.text, widget.restore.enabled) == ("Restore", True)
+    fake.steps, fake.seconds = 3, 0.0
+    run_to_end(widget)
+    assert names(model) == ["cells", "gaps", "cells restored", "cells std"]
+
+
+ERRORS = [ValueError("the noise is too loud."), RuntimeError("shapes differ"), torch.OutOfMemoryError("CUDA out of memory")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_is_a_notification_and_leaves_a_usable_widget(model, widget, fake, run_to_end, notifications, error):
+    fake.error = error
+    run_to_end(widget)
+    (shown,) = notifications()
+    assert shown.severity == "error"
+    assert shown.message == widget.message.value
+    assert names(model) == ["cells", "gaps"]
+    assert widget.restore.enabled
+    fake.error = None
+    run_to_end(widget)
+    assert "cells restored" in names(model)
+
+
+def test_the_input_may_vanish_while_it_runs(qtbot, model, widget, fake):
+    fake.steps, fake.seconds = 30, 0.05
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    model.layers.remove("cells")
+    model.layers.remove("cells (restoring)")
+    qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
+    assert names(model) == ["gaps", "cells restored", "cells std"]
+
+
+def test_the_widget_may_vanish_while_it_runs(qtbot, model, fake):
+    fake.steps, fake.seconds = 1000, 0.02
+    widget = RestoreWidget(model)
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: fake.seen > 2, timeout=10000)
+    widget.native.deleteLater()
+    qtbot.waitUntil(lambda: fake.closed == 1, timeout=10000)
+    qtbot.wait(200)
+    assert names(model) == ["cells", "gaps"]
+    model.add_image(np.eye(5))
+
+
+def test_painting_keeps_the_layer_selected(qtbot, model, widget, fake, run_to_end):
+    model.layers.selection.active = model.layers["gaps"]
+    run_to_end(widget)
+    assert model.layers.selection.active.name == "gaps"
+
+
+def test_painting_the_mask_enables_the_button(qtbot, model, widget):
+    widget.inputs.new_mask.changed.emit(True)
+    widget.check()
+    assert not widget.restore.enabled
+    widget.inputs.mask.value.paint((10, 10), 1)
+    qtbot.waitUntil(lambda: widget.restore.enabled)
