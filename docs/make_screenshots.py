@@ -1,4 +1,6 @@
-"""Take the pictures of the widget for the documentation: ``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py``.
+"""Take the pictures of the widget for the documentation.
+
+``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py``
 
 Opens napari with the BPAE sample and the docked widget, restores it with the embedded prior, and saves the
 window before, during and after the run.
@@ -13,7 +15,8 @@ from qtpy.QtWidgets import QApplication
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 900)
-LONGEST_SECONDS = 900
+LONGEST_SECONDS = 1800
+MIDDLE = 8
 
 
 def wait(condition, seconds: float = LONGEST_SECONDS) -> None:
@@ -55,9 +58,9 @@ def main() -> None:
     viewer.reset_view()
     save(viewer, "widget_idle")
     widget.restore.changed.emit(True)
-    wait(lambda: any("restoring" in layer.name for layer in viewer.layers))
+    wait(lambda: widget.message.value.startswith(f"Step {MIDDLE} "))
     viewer.window._status_bar._toggle_activity_dock(True)
-    pause(2.5)
+    pause(0.5)
     save(viewer, "widget_running")
     wait(lambda: widget.restore.text == "Restore")
     viewer.window._status_bar._toggle_activity_dock(False)

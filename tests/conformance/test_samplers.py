@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 import typing
 from typing import Any
@@ -276,8 +277,8 @@ def prior_ratio(samples: torch.Tensor, prior: GaussianPrior) -> tuple[float, flo
 
 def blind(sampler: Any) -> Any:
     """The same method with 300 levels, from pure noise where it begins elsewhere."""
-    whole = {"start": 1000, "repeats": 1} if isinstance(sampler, SDEdit) else {}
-    return type(sampler)(**{**{f: getattr(sampler, f) for f in sampler.__dataclass_fields__}, "steps": 300, **whole})
+    whole: dict[str, Any] = {"start": 1000, "repeats": 1} if isinstance(sampler, SDEdit) else {}
+    return dataclasses.replace(sampler, steps=300, **whole)
 
 
 @pytest.mark.parametrize("sampler", variants())

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import names
 from napari.components import ViewerModel
 from napari.layers import Labels
 
+from conftest import names
 from napari_diffprior import restore
 from napari_diffprior.gui import worker
 from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL, LOCAL, MEASURED

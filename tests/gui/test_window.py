@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from conftest import names
 from napari._qt.widgets.qt_progress_bar import QtLabeledProgressBar
 from qtpy.QtWidgets import QApplication
 
+from conftest import names
 from napari_diffprior.gui import worker
 
 pytestmark = pytest.mark.gui
@@ -23,7 +23,7 @@ def bars(viewer):
 
 def test_run_from_the_dock(qtbot, docked, fake, run_to_end):
     viewer, widget = docked
-    fake.steps, fake.seconds = 20, 0.08
+    fake.steps, fake.seconds = 60, 0.08
     widget.restore.native.click()
     qtbot.waitUntil(lambda: "cells (restoring)" in names(viewer), timeout=20000)
     assert len(bars(viewer)) == 1

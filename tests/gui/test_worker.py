@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_diffprior.gui import worker
-from napari_diffprior.gui.worker import RestorationFailed, Request, restore_steps
+from napari_diffprior.gui.worker import Request, RestorationFailed, restore_steps
 from napari_diffprior.recipe import Recipe
 from napari_diffprior.restoration import Restoration
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import Container, Label, PushButton
 from napari.qt.threading import FunctionWorker
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QSizePolicy
+from qtpy.QtWidgets import QApplication, QSizePolicy
 
 from ..params import from_dict
 from ..recipe import Recipe
@@ -80,6 +80,7 @@ class RestoreWidget(Container):
         self.restore.changed.connect(self.start_or_cancel)
         self._unfollow = follow_layers(self._viewer, self.reset_choices)
         self.native.destroyed.connect(self._gone)
+        QApplication.instance().aboutToQuit.connect(self._gone)
         QTimer.singleShot(WARM_UP_MS, self._warm_up)
 
     # What can be run.
@@ -165,6 +166,7 @@ class RestoreWidget(Container):
         except ValueError as error:
             self._set_reason(str(error))
             return
+        self.native.window().destroyed.connect(self._gone)
         self._run = Run(request, f"{title} {self.inputs.image.value.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."

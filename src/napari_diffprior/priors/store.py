@@ -19,6 +19,7 @@ from .sigma import SigmaTable
 
 EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 
 
@@ -134,23 +135,20 @@ def load_prior(
         If it cannot be found or loaded; the message says what is missing.
     """
     import torch
-    from diffusers import UNet2DModel
 
     folder = find_prior(prior)
     scheduler, info = _json(folder / "scheduler" / "scheduler_config.json"), _describe(folder)
-    try:
-        network = UNet2DModel.from_pretrained(
-            folder / "unet", use_safetensors=True, torch_dtype=torch.float32, low_cpu_mem_usage=False
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ValueError(f"the prior folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    prediction = scheduler.get("prediction_type", "epsilon")
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"{folder} predicts {prediction!r}, which is not supported; {nearest(str(prediction), PREDICTIONS)}.")
+    network = _load_network(folder)
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     edm = scheduler.get("_class_name") == "EDMEulerScheduler"
     make = EdmPrior if edm else NetworkPrior
     made = make(
         network,
         _edm_table(scheduler) if edm else _ddpm_table(folder),
-        scheduler.get("prediction_type", "epsilon"),
+        prediction,
         info.patch,
         channels=info.channels,
         spectrum=read_spectrum(info.card),
@@ -160,6 +158,23 @@ def load_prior(
     if isinstance(made, EdmPrior):
         made.sigma_data = float(scheduler.get("sigma_data", 0.5))
     return made
+
+
+def _load_network(folder: Path) -> Any:
+    """Network of a prior folder with all of its weights; diffusers alone would fill what is missing with random values."""
+    import torch
+    from diffusers import UNet2DModel
+
+    try:
+        network, report = UNet2DModel.from_pretrained(
+            folder / "unet", use_safetensors=True, torch_dtype=torch.float32, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(f"the prior folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+    missing = [*report["missing_keys"], *report["mismatched_keys"]]
+    if missing:
+        raise ValueError(f"the prior folder {folder} cannot be loaded: {WEIGHTS} has no {missing[0]} of the right shape.")
+    return network
 
 
 def _edm_table(scheduler: dict[str, Any]) -> SigmaTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -43,7 +44,9 @@ class Decoupled:
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
         start = min(self.start, prior.sigma_max)
-        sigmas = karras(start, min(max(self.last * measurement.sigma, prior.sigma_min), start), self.steps)
+        spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
+        end = self.last * min(measurement.sigma, spread)  # noise beyond the data's own spread hides all of it anyway
+        sigmas = karras(start, min(max(end, prior.sigma_min), start), self.steps)
         if x is None:
             x = start * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
