@@ -203,7 +203,9 @@ def test_a_spectrum_gives_back_the_field_it_was_measured_on() -> None:
     """Fields of a known correlation: measured spectrum -> covariance -> the same variance and correlation."""
     rng, side = np.random.default_rng(0), 64
     white = rng.standard_normal((400, side, side))
-    smooth = np.fft.ifft2(np.fft.fft2(white) * np.exp(-((6 * np.fft.fftfreq(side)[:, None]) ** 2 + (6 * np.fft.fftfreq(side)) ** 2))).real
+    smooth = np.fft.ifft2(
+        np.fft.fft2(white) * np.exp(-((6 * np.fft.fftfreq(side)[:, None]) ** 2 + (6 * np.fft.fftfreq(side)) ** 2))
+    ).real
     frequencies, power = radial_power(smooth)
     table = SpectrumTable(np.array([0.5, 1.0, np.inf]), frequencies, np.stack([power] * 3))
     assert table.error_rms(0.7) == pytest.approx(smooth.std(), rel=0.03)

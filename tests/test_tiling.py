@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def test_out_of_memory_in_the_gradient_halves_the_batch_too() -> None:
 
 
 def test_a_cancel_comes_through_between_batches() -> None:
-    class Stop(Exception):  # noqa: N818
+    class Stop(Exception):
         pass
 
     asked = []
@@ -219,7 +220,7 @@ def sampled_covariance(overlap: float) -> Tensor:
     levels = karras(100.0, 0.01, 300)
     eye = torch.eye(N, dtype=torch.float64)
     covariance = levels[0] ** 2 * eye
-    for sigma, lower in zip(levels, levels[1:], strict=False):
+    for sigma, lower in pairwise(levels):
         matrix = tiled(eye.view(N, 1, 1, N), eye.new_full((N,), sigma)).view(N, N).T
         fresh = lower**2 * (sigma**2 - lower**2) / sigma**2
         kept = math.sqrt(max(lower**2 - fresh, 0.0)) / sigma

@@ -45,7 +45,7 @@ class Intensity:
     @classmethod
     def of(cls, measured: np.ndarray[Any, Any]) -> Intensity:
         """Range from the 0.1 and 99.9 percentiles of the measured pixels, as in training."""
-        low, high = (float(value) for value in np.percentile(measured, [0.1, 99.9]))
+        low, high = (float(value) for value in np.percentile(measured.astype(np.float64), [0.1, 99.9]))
         if high <= low:
             low, high = float(measured.min()), float(measured.max())
         return cls(low, high)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from annotated_types import Gt
@@ -56,11 +57,11 @@ class Gaussian:
 
 
 def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) -> float:
-    """Noise standard deviation of an image, from differences within small blocks of measured pixels.
+    """Noise standard deviation of an image, from differences within small groups of measured pixels.
 
     The diagonal Haar detail (a - b - c + d) / 2 of a 2 x 2 block has the noise's deviation and hardly sees smooth
-    structure; its median absolute value is robust to edges (Donoho & Johnstone 1994). Where gaps leave too few
-    blocks, differences of neighbours serve.
+    structure; its median absolute value is robust to edges (Donoho & Johnstone 1994). Where gaps leave few blocks,
+    second differences of three pixels in a line join in, and differences of neighbours where those are few too.
 
     Parameters
     ----------
@@ -75,13 +76,24 @@ def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) 
     import numpy as np
 
     values, known = image.astype(np.float64), measured
-    corners = (slice(None, -1), slice(1, None))
-    block = [(values[i, j], known[i, j]) for i in corners for j in corners]
-    detail = (block[0][0] - block[1][0] - block[2][0] + block[3][0]) / 2
-    usable = np.logical_and.reduce([ok for _, ok in block])
-    if usable.sum() < 64:
-        detail, usable = (values[:, 1:] - values[:, :-1]) / math.sqrt(2), known[:, 1:] & known[:, :-1]
-    floor = 1e-3 * float(np.ptp(values[known]))
-    if not usable.any():
-        return max(floor, 1e-12)
-    return max(float(np.median(np.abs(detail[usable]))) / 0.6745, floor)
+    details = _stencil(values, known, [[1, -1], [-1, 1]])
+    if len(details) < 1000:
+        details = np.concatenate([details, *(_stencil(values, known, line) for line in ([[1, -2, 1]], [[1], [-2], [1]]))])
+    if len(details) < 64:
+        details = np.concatenate([_stencil(values, known, line) for line in ([[1, -1]], [[1], [-1]])])
+    floor = max(1e-3 * float(np.ptp(values[known])), 1e-12)
+    return max(float(np.median(np.abs(details))) / 0.6745, floor) if len(details) else floor
+
+
+def _stencil(values: np.ndarray[Any, Any], known: np.ndarray[Any, Any], weights: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
+    """Weighted sums over all windows of measured pixels only, scaled so that white noise keeps its deviation."""
+    import numpy as np
+
+    shape = (len(weights), len(weights[0]))
+    if any(side < need for side, need in zip(values.shape, shape, strict=True)):
+        return np.zeros(0)
+    kernel = np.asarray(weights, dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(values, shape)
+    usable = np.lib.stride_tricks.sliding_window_view(known, shape).all((-2, -1))
+    sums: np.ndarray[Any, Any] = (windows[usable] * kernel).sum((-2, -1)) / np.sqrt((kernel**2).sum())
+    return sums

@@ -197,7 +197,9 @@ def test_t2_exact_draws_set_the_scale() -> None:
 
 
 def test_t2_decoupled_with_the_exact_conditional() -> None:
-    samples = draw(Decoupled(steps=30, start=100.0, last=0.05), measured_zero(OracleMeasurement), PassThrough(mixture()), BatchNoise(0, 4000))
+    samples = draw(
+        Decoupled(steps=30, start=100.0, last=0.05), measured_zero(OracleMeasurement), PassThrough(mixture()), BatchNoise(0, 4000)
+    )
     assert distance(samples) <= 0.25  # .09; the scatter of 4000 exact draws is .1
     nearest = (samples.view(-1, 1, 2) - mixture().means).square().sum(-1).argmin(1)
     shares = torch.bincount(nearest, minlength=25)[[4 * i + 4 for i in range(5)]] / len(samples)
@@ -264,9 +266,9 @@ def test_the_seed_decides(sampler: Any) -> None:
 def test_global_random_state_is_left_alone(sampler: Any) -> None:
     measurement, prior = gaussian_image()
     torch.manual_seed(1)
-    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
     draw(sampler, measurement, prior, KeyedNoise(0, range(2)))
-    assert torch.equal(before, torch.get_rng_state()) and (numpy_before == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert torch.equal(before, torch.get_rng_state()) and (numpy_before == np.random.get_state()[1]).all()
 
 
 def prior_ratio(samples: torch.Tensor, prior: GaussianPrior) -> tuple[float, float]:

@@ -38,10 +38,10 @@ def test_cancel_in_the_activity_dock(qtbot, docked, fake, run_to_end):
     fake.steps, fake.seconds = 100_000, 0.01
     widget.restore.native.click()
     qtbot.waitUntil(lambda: fake.seen > 20 and len(bars(viewer)) == 1, timeout=20000)
-    before = fake.seen
     bars(viewer)[0].cancel_button.click()
-    assert fake.seen <= before + 1
+    asked = fake.seen
     qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
+    assert fake.seen <= asked + 1
     assert fake.closed == 1
     assert names(viewer) == ["cells"]
     qtbot.waitUntil(lambda: not bars(viewer))
@@ -83,12 +83,18 @@ def test_fast_steps_do_not_nest(qtbot, docked, fake, monkeypatch, steps, throttl
     assert "cells restored" in names(viewer)
 
 
-def test_the_viewer_may_close_while_it_runs(qtbot, docked, fake):
-    viewer, widget = docked
+@pytest.mark.parametrize("what", ["viewer", "widget"])
+def test_closing_stops_the_run(qtbot, make_napari_viewer, image, fake, what):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(image, name="cells")
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
     fake.steps, fake.seconds = 100_000, 0.01
     widget.restore.native.click()
     qtbot.waitUntil(lambda: fake.seen > 3, timeout=20000)
-    viewer.close()
+    if what == "viewer":
+        viewer.close()
+    else:
+        dock.destroyOnClose()
     qtbot.waitUntil(lambda: fake.closed == 1, timeout=20000)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, Label, PushButton
 from napari.qt.threading import FunctionWorker
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QSizePolicy
 
 from ..params import from_dict
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CHECK_MS = 200
 WARM_UP_MS = 500
 PREVIEW_STEPS = 8
+MESSAGE_LINES = 4
+RULER = "M" * 9  # a hidden row as wide as the widest label in napari's font, so that all rows are in line
 
 
 class RestoreWidget(Container):
@@ -44,7 +46,7 @@ class RestoreWidget(Container):
         self._run: Run | None = None
         self._output: Output | None = None
         self._device: Device | None = None
-        self._closed = False
+        self._closed = self._seen = False
         self._reason = ""
         self.chip = Label(label="Runs on", value="...", tooltip="Known as soon as torch is loaded.")
         self.inputs = Inputs(napari_viewer)
@@ -59,7 +61,7 @@ class RestoreWidget(Container):
 
     def _lay_out(self) -> None:
         self._rows.margins = (0, 0, 0, 0)
-        self._rows.extend([self.chip, *self.inputs.rows, *self.advanced.rows])
+        self._rows.extend([self.chip, *self.inputs.rows, *self.advanced.rows, Label(label=RULER, visible=False)])
         self.inputs.show_rows()
         self.advanced.show_sampler()
         buttons = Container(widgets=[self.preview, self.restore], layout="horizontal", labels=False)
@@ -67,6 +69,8 @@ class RestoreWidget(Container):
         for line in (self.chip, self.message):
             line.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
             line.native.setWordWrap(True)
+        self.message.native.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.message.min_height = MESSAGE_LINES * self.message.native.fontMetrics().lineSpacing()
         self.extend([self._rows, buttons, self.message])
 
     def _connect(self) -> None:
@@ -80,7 +84,8 @@ class RestoreWidget(Container):
         self.restore.changed.connect(self.start_or_cancel)
         self._unfollow = follow_layers(self._viewer, self.reset_choices)
         self.native.destroyed.connect(self._gone)
-        QApplication.instance().aboutToQuit.connect(self._gone)
+        if (application := QApplication.instance()) is not None:
+            application.aboutToQuit.connect(self._gone)
         QTimer.singleShot(WARM_UP_MS, self._warm_up)
 
     # What can be run.
@@ -108,6 +113,8 @@ class RestoreWidget(Container):
 
     def check(self) -> None:
         """Enable the buttons, or say in one line why not."""
+        if self._closed:
+            return
         self._watch.only(self.inputs.image.value, self.inputs.mask.value, self.inputs.psf_layer.value)
         self._show_device()
         if self._run is not None:
@@ -141,11 +148,15 @@ class RestoreWidget(Container):
     def start_or_cancel(self) -> None:
         """Start a restoration; while one runs, cancel it."""
         if self._run is not None:
-            self.restore.text, self.restore.enabled = "Cancelling...", False
-            self._run.cancel()
+            self._cancel()
             return
         layer = self.inputs.image.value
         self._start(lambda request: (request, ResultOutput(self._viewer, layer)), "Restoring")
+
+    def _cancel(self) -> None:
+        if self._run is not None:
+            self.restore.text, self.restore.enabled = "Cancelling...", False
+            self._run.cancel()
 
     def start_preview(self) -> None:
         """Restore the visible field in a few steps."""
@@ -166,7 +177,7 @@ class RestoreWidget(Container):
         except ValueError as error:
             self._set_reason(str(error))
             return
-        self.native.window().destroyed.connect(self._gone)
+        self._seen = self.native.window().isVisible()
         self._run = Run(request, f"{title} {self.inputs.image.value.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."
@@ -174,8 +185,11 @@ class RestoreWidget(Container):
         self._run.start()
 
     def progressed(self, progress: worker.Progress, seconds_left: float) -> None:
-        """Show how far it is and what it looks like."""
-        left = "" if math.isnan(seconds_left) else f", about {seconds_left:.0f} s left"
+        """Show how far it is and what it looks like; whoever closes the window or the widget needs it no more."""
+        if self._seen and not self.native.window().isVisible():
+            self._cancel()
+            return
+        left = "" if math.isnan(seconds_left) else f", about {_duration(seconds_left)} left"
         self.message.value = f"Step {progress.step} of {progress.total}{left}, misfit {progress.misfit:.2f}"
         if progress.preview is not None and self._output is not None:
             self._output.show(progress.preview)
@@ -230,11 +244,14 @@ class RestoreWidget(Container):
     def _gone(self, *_: Any) -> None:
         """Stop and disconnect; Qt's part of the widget is no longer there."""
         self._closed = True
-        self._timer.stop()
-        self._unfollow()
-        self._watch.only()
         if self._run is not None:
             self._run.abandon()
+        self._unfollow()
+        self._watch.only()
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _draft(recipe: Recipe) -> Recipe:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,9 +72,8 @@ class Run:
         self._handling = False
         self._first: tuple[float, int] | None = None
         self._title = title
-        self._worker = create_worker(
-            restore_steps, request, self.stop, _start_thread=False, _worker_class=Worker, _ignore_errors=True
-        )
+        self._steps = restore_steps(request, self.stop)
+        self._worker = create_worker(_relay, self._steps, _start_thread=False, _worker_class=Worker, _ignore_errors=True)
         for signal, handler in (
             (self._worker.yielded, self._progressed),
             (self._worker.returned, self._returned),
@@ -133,6 +132,12 @@ class Run:
             self._listener.failed(error)
 
     def _finished(self, _: Any) -> None:
+        self._steps.close()  # napari may have made the worker quit, which leaves the generator as it is
         self._bar.close()
         if self._listener is not None:
             self._listener.ended()
+
+
+def _relay(steps: "Generator[Progress, None, Restoration | None]") -> "Generator[Progress, None, Restoration | None]":
+    """The steps, as the generator function that a worker wants."""
+    return (yield from steps)

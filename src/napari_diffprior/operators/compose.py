@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .blur import Blur
-from .contract import Operator
+from .contract import Operator, reach_of
 from .mask import Mask
 
 if TYPE_CHECKING:
@@ -37,6 +37,11 @@ class Compose:
         """Adjoint of the outer operator, then of the inner."""
         image: Tensor = self.inner.adjoint(self.outer.adjoint(y))
         return image
+
+    @property
+    def reach(self) -> float:
+        """The longer of the two."""
+        return max(reach_of(self.outer), reach_of(self.inner))
 
     def extract(self, x: Tensor) -> Tensor:
         """From the canvas to the measurement."""

@@ -20,6 +20,7 @@ class Operator(Protocol):
     - ``domain``: (H, W) of the images it takes, if it differs from the measurement's grid;
     - ``extract(x)`` and ``embed(y)``: from its domain to the measurement's grid and back, without the physics
       (crop and pad, gather and scatter);
+    - ``reach``: how far in pixels what is not measured lies from what is; 1 if it does not say;
     - ``response(shape)``: its approximate power response |H|^2 on the real-FFT grid of a shape, for the
       preconditioner of the data step.
     """
@@ -54,6 +55,11 @@ def jacobian_transpose(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
 def domain_of(operator: Operator, grid: Sequence[int]) -> tuple[int, ...]:
     """Spatial shape of the images for measurements on a grid (H, W)."""
     return tuple(getattr(operator, "domain", grid))
+
+
+def reach_of(operator: Operator) -> float:
+    """Distance in pixels over which an image must be made up."""
+    return float(getattr(operator, "reach", 1.0))
 
 
 def extract(operator: Operator, x: Tensor) -> Tensor:

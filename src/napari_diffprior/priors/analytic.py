@@ -25,7 +25,8 @@ class GaussianPrior:
         Range of noise levels that it pretends to be trained on.
     """
 
-    ndim, patch = 2, None
+    ndim = 2
+    patch: tuple[int, ...] | None = None
 
     def __init__(self, variance: Tensor, mean: float = 0.0, sigma_min: float = 0.002, sigma_max: float = 100.0) -> None:
         self.variance, self.mean = variance, mean
@@ -54,7 +55,8 @@ class StationaryPrior:
         (H, W), the only size that it takes.
     """
 
-    ndim, patch, channels = 2, None, 1
+    ndim, channels = 2, 1
+    patch: tuple[int, ...] | None = None
 
     def __init__(self, power: Tensor, grid: tuple[int, int], sigma_min: float = 0.002, sigma_max: float = 100.0) -> None:
         self.power, self.grid = power, grid
@@ -86,7 +88,8 @@ class GaussianMixturePrior:
         Variance of every coordinate within a component.
     """
 
-    ndim, patch, channels = 2, None, 1
+    ndim, channels = 2, 1
+    patch: tuple[int, ...] | None = None
 
     def __init__(
         self, means: Tensor, weights: Tensor, variance: float = 1.0, sigma_min: float = 0.01, sigma_max: float = 100.0

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
+from ..operators.contract import reach_of
 from ..params import Ui, params
 from ..priors.contract import denoise
 from .contract import State
-from .schedules import karras
+from .schedules import geometric
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,19 +37,32 @@ class Decoupled:
     name: ClassVar[str] = "decoupled"
 
     steps: Annotated[int, Ge(1), Le(1000), Ui("Steps", "network calls, 1 to 1000")] = 20
-    start: Annotated[float, Gt(0), Ui("Start noise", "first sigma, model units; at most the prior's largest")] = 20.0
-    last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.2
+    start: Annotated[
+        Annotated[float, Gt(0)] | None,
+        Ui("Start noise", "sigma of the second step, model units; empty: from the size of the gaps"),
+    ] = None
+    last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.5
     tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-2
     iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 20
 
-    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
-        """Yield a state after each network call."""
-        start = min(self.start, prior.sigma_max)
+    def schedule(self, measurement: Measurement, prior: Denoiser) -> list[float]:
+        """One step where the image drowns in noise, then equal ratios from the start noise to the last.
+
+        Noise hides structure of n pixels when sigma is about n times the data's spread: so the start noise follows
+        from how far the missing pixels lie from measured ones.
+        """
         spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
         end = self.last * min(measurement.sigma, spread)  # noise beyond the data's own spread hides all of it anyway
-        sigmas = karras(start, min(max(end, prior.sigma_min), start), self.steps)
+        start = self.start or 2 * max(spread * reach_of(measurement.operator), measurement.sigma)
+        start = min(start, prior.sigma_max)
+        wide = min(max(50 * spread, start), prior.sigma_max)
+        return [wide, *geometric(start, min(max(end, prior.sigma_min), start), self.steps - 1)]
+
+    def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
+        """Yield a state after each network call."""
+        sigmas = self.schedule(measurement, prior)
         if x is None:
-            x = start * noise.normal(measurement.shape, measurement.y)
+            x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             error = prior.error(sigma, measurement.shape, x)
             draw = noise if lower > 0 else None

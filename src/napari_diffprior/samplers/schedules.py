@@ -28,6 +28,11 @@ def karras(start: float, end: float, steps: int, rho: float = 7.0) -> list[float
     return [*sigmas.tolist(), 0.0]
 
 
+def geometric(start: float, end: float, steps: int) -> list[float]:
+    """Equal ratios from ``start`` to ``end``, then 0; length steps + 1."""
+    return [*np.geomspace(start, end, steps).tolist(), 0.0]
+
+
 def ddpm_sigma(timestep: int) -> float:
     """Noise level of a timestep of the linear DDPM table of 1000 steps (Ho et al. 2020)."""
     betas = np.linspace(1e-4, 0.02, TIMESTEPS)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .card import collections
 from .data import hold_out, read_folder
 from .loop import Event, TrainSettings, train, write_json
 
@@ -52,6 +53,9 @@ def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, lic
         return
     facts = {
         "licence": licence,
+        "command": f"diffprior train {' '.join(path.name for path in data)} -o {output.name} --minutes {settings.minutes:g}",
+        "machine": _machine(run.accelerator.device.type, run.accelerator.num_processes),
+        "collections": collections(kept),
         "images": len(kept),
         "held_out_images": len(held),
         "patches_seen": progress.images,
@@ -61,3 +65,14 @@ def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, lic
     }
     write_prior(run.averaged_network(), output, held, settings, facts)
     emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
+
+
+def _machine(device: str, processes: int) -> str:
+    """What it ran on, in words."""
+    import platform
+
+    import torch
+
+    if device == "cuda":
+        return f"{processes} x {torch.cuda.get_device_name()}"
+    return f"{processes} process(es) of {torch.get_num_threads()} thread(s) on a {platform.machine()} CPU"

@@ -29,7 +29,11 @@ class TrainSettings:
     """What a training run needs to know; written into the prior's card."""
 
     size: Annotated[Literal["s", "m"], Ui("Size", "s: about 3 million parameters, for a CPU; m: 12 million, for a GPU")] = "s"
-    patches: Annotated[tuple[int, ...], Ui("Patches", "patch sides in pixels, each for an equal share of the time")] = (64, 128)
+    patches: Annotated[tuple[int, ...], Ui("Patches", "patch sides in pixels, in turns; the last one is the prior's")] = (
+        64,
+        64,
+        128,
+    )
     pixels: Annotated[int, Ge(4096), Ui("Batch", "pixels in one training step")] = 65536
     minutes: Annotated[float, Gt(0), Ui("Minutes", "training time; the learning rate ends with it")] = 60.0
     learning_rate: Annotated[float, Gt(0), Le(0.1), Ui("Learning rate", "peak of AdamW's learning rate")] = 6e-4
@@ -102,9 +106,8 @@ def learning_rate(settings: TrainSettings, progress: Progress) -> float:
 
 
 def patch_now(settings: TrainSettings, progress: Progress) -> int:
-    """Patch side for this moment: the sizes take turns through the time budget, small first."""
-    share = progress.seconds / (60 * settings.minutes)
-    return settings.patches[min(int(share * len(settings.patches)), len(settings.patches) - 1)]
+    """Patch side of this step: the sizes take turns, so that the network serves them all."""
+    return settings.patches[progress.step % len(settings.patches)]
 
 
 def train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from ..params import to_dict
 from ..priors.store import write_spectrum
 from .calibrate import error_spectrum
+from .card import write_card
 from .data import TrainingImage
 from .loop import TrainSettings, make_scheduler, write_json
 
@@ -53,14 +53,9 @@ def write_prior(
     prior = load_prior.__wrapped__(building)  # not the cache: the folder is about to move
     spectrum = error_spectrum(prior, held)
     card["error_spectrum"] = write_spectrum(spectrum)
-    card["error_rms"] = [round(spectrum.error_rms(float(sigma)), 6) for sigma in spectrum.sigmas[:-1]]
+    card["error_rms"] = [float(f"{spectrum.error_rms(float(sigma)):.4g}") for sigma in spectrum.sigmas[:-1]]
     write_json(building / "prior.json", card)
+    write_card(building, card)
     if folder.exists():
         shutil.rmtree(folder)
     building.rename(folder)
-
-
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Contents of a prior's ``prior.json``."""
-    facts: dict[str, Any] = json.loads((folder / "prior.json").read_text())
-    return facts
