@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.floats(low, high, exclude_min=True)
     if kind is str:
         return st.text(max_size=5)
+    if kind is type(None):
+        return st.none()
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return st.one_of(*(values(part) for part in typing.get_args(kind)))
     raise NotImplementedError(f"no strategy for {hint}: add one")
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -101,7 +103,7 @@ def no_folder(viewer, widget):
 def bad_folder(viewer, widget):
     "The prior folder .* is not complete"
     widget.inputs.prior.value = LOCAL
-    widget.inputs.folder.value = "/tmp"
+    widget.inputs.folder.value = Path(__file__).parent
 
 
 def negative_psf(viewer, widget):

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import replace
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, Label, PushButton
-from napari.qt.threading import FunctionWorker
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QSizePolicy
 
@@ -28,7 +29,7 @@ CHECK_MS = 200
 WARM_UP_MS = 500
 PREVIEW_STEPS = 8
 MESSAGE_LINES = 4
-RULER = "M" * 9  # a hidden row as wide as the widest label in napari's font, so that all rows are in line
+RULER = "M" * 11  # a hidden row as wide as the widest label in napari's font, so that all rows are in line
 
 
 class RestoreWidget(Container):
@@ -219,19 +220,22 @@ class RestoreWidget(Container):
     # Device, and the end.
 
     def _warm_up(self) -> None:
-        """Load torch in the background, once the widget is there."""
-        if self._closed:
-            return
-        loader = FunctionWorker(worker.warm_up)
-        loader.returned.connect(self._found_device)
-        loader.start()
+        """Load torch in the background, once the widget is there; a thread of Python's, which never holds up the exit."""
+        if not self._closed:
+            found: Queue[Device] = Queue()
+            thread = Thread(target=lambda: found.put(worker.warm_up()), daemon=True)
+            thread.start()
+            self._await_device(found, thread)
 
-    def _found_device(self, device: "Device") -> None:
+    def _await_device(self, found: "Queue[Device]", thread: Thread) -> None:
         if self._closed:
             return
-        self._device = device
-        self.advanced.offer_device(device.name)
-        self._show_device()
+        if not found.empty():
+            self._device = found.get()
+            self.advanced.offer_device(self._device.name)
+            self._show_device()
+        elif thread.is_alive():
+            QTimer.singleShot(CHECK_MS, lambda: self._await_device(found, thread))
 
     def _show_device(self) -> None:
         chosen = self.advanced.device.value

@@ -112,7 +112,6 @@ def write_spectrum(spectrum: SpectrumTable) -> dict[str, Any]:
     return {"sigmas": sigmas, "frequencies": [float(f) for f in spectrum.frequencies], "power": power}
 
 
-@lru_cache(maxsize=2)
 def load_prior(
     prior: str | Path = "microscopy",
     device: str = "cpu",
@@ -134,9 +133,16 @@ def load_prior(
     ValueError
         If it cannot be found or loaded; the message says what is missing.
     """
+    folder = find_prior(prior)
+    stamps = tuple(folder.joinpath(*parts).stat().st_mtime_ns for parts in (("unet", WEIGHTS), ("unet", "config.json")))
+    return _load(folder.resolve(), stamps, device, precision)
+
+
+@lru_cache(maxsize=2)
+def _load(folder: Path, stamps: tuple[int, ...], device: str, precision: Literal["float32", "bfloat16"]) -> NetworkPrior:
+    """Load a folder once; ``stamps`` are the times of its files, so that a retrained prior is read again."""
     import torch
 
-    folder = find_prior(prior)
     scheduler, info = _json(folder / "scheduler" / "scheduler_config.json"), _describe(folder)
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:

@@ -41,7 +41,7 @@ class Decoupled:
         Annotated[float, Gt(0)] | None,
         Ui("Start noise", "sigma of the second step, model units; empty: from the size of the gaps"),
     ] = None
-    last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.5
+    last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.25
     tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-2
     iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 20
 

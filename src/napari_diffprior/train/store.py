@@ -50,7 +50,7 @@ def write_prior(
     write_json(building / "model_index.json", {"_class_name": "DDPMPipeline", **parts})
     card = {"format": 1, "range": [-1, 1], "patch": [patch, patch], "settings": to_dict(settings), **facts}
     write_json(building / "prior.json", card)
-    prior = load_prior.__wrapped__(building)  # not the cache: the folder is about to move
+    prior = load_prior(building)
     spectrum = error_spectrum(prior, held)
     card["error_spectrum"] = write_spectrum(spectrum)
     card["error_rms"] = [float(f"{spectrum.error_rms(float(sigma)):.4g}") for sigma in spectrum.sigmas[:-1]]
