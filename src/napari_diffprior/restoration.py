@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .measurement import Intensity, Measurement
+from .job import Job, check_input, make_job
 from .recipe import Recipe
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .device import Device
     from .priors.contract import Denoiser
     from .samplers.contract import State
@@ -82,74 +80,6 @@ class Update:
     preview: Callable[[], Array]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A checked input, ready to be sampled: measurement, intensity map and noise."""
-
-    measurement: Measurement
-    intensity: Intensity
-    noise: float
-
-
-def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
-    """Image as float and the measured pixels as bool.
-
-    Raises
-    ------
-    ValueError
-        One sentence that says what is wrong with image or mask and what to do.
-    """
-    if np.ndim(image) != 2:  # before a large stack is read
-        raise ValueError(f"the image has {np.ndim(image)} axes: choose one grey 2-D plane of it.")
-    pixels = np.asarray(image).astype(np.float64)
-    measured = np.ones(pixels.shape, bool) if mask is None else np.asarray(mask) == 0
-    if measured.shape != pixels.shape:
-        raise ValueError(f"the mask has the shape {measured.shape}, the image {pixels.shape}: they must be equal.")
-    if not measured.any():
-        raise ValueError("the mask covers the whole image: nothing is left to measure; unpaint some pixels.")
-    if not np.isfinite(pixels[measured]).all():
-        raise ValueError("the image has NaN or infinite pixels outside the mask: paint them in the mask, or replace them.")
-    if np.ptp(pixels[measured]) == 0:
-        raise ValueError("the image is constant: there is nothing to restore.")
-    return np.where(measured, pixels, 0.0), measured
-
-
-def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:
-    """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF.
-
-    Raises
-    ------
-    ValueError
-        If image, mask or PSF cannot be used.
-    """
-    import torch
-
-    from .noise import Gaussian, estimate_sigma
-    from .operators.blur import Blur
-    from .operators.compose import Compose
-    from .operators.contract import Operator, domain_of
-    from .operators.identity import Identity
-    from .operators.mask import Mask
-    from .psf import gaussian_psf, prepare_psf
-
-    pixels, measured = check_input(image, mask)
-    if psf is not None and recipe.psf_sigma is not None:
-        raise ValueError("give a PSF or a PSF sigma, not both.")
-    intensity = Intensity.of(pixels[measured])
-    noise = estimate_sigma(pixels, measured) if recipe.noise == "auto" else float(recipe.noise)
-    kernel = gaussian_psf(recipe.psf_sigma) if recipe.psf_sigma else None if psf is None else prepare_psf(psf)
-    operator: Operator = Identity()
-    if kernel is not None:
-        operator = Blur(torch.as_tensor(kernel, dtype=torch.float32, device=device), pixels.shape)
-    y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
-    if not measured.all():
-        gaps = Mask(torch.as_tensor(measured, device=device))
-        operator = gaps if kernel is None else Compose(gaps, operator)
-        y = gaps.apply(y)
-    shape = (1, *domain_of(operator, pixels.shape))
-    return Job(Measurement(y, operator, Gaussian(sigma=noise / intensity.scale), shape), intensity, noise)
-
-
 def chunks(samples: int, batch: int | None, pixels: int) -> list[range]:
     """Samples in batches: as asked, or as many as make four million pixels."""
     size = batch or max(1, min(8, 4_000_000 // pixels))
@@ -212,7 +142,7 @@ def restore_iter(
         for state in recipe.make_sampler().run(job.measurement, denoiser, noise):
             _poll(cancelled)
             yield _update(job, state, number, len(parts))
-        images.extend(_to_image(job, state.x0))
+        images.extend(job.to_image(state.x0))
         misfits.extend(float(value) for value in state.misfit)
         calls = state.calls
     return _result(images, misfits, calls, time.monotonic() - started, recipe, identity, device, job)
@@ -237,23 +167,13 @@ def _tiled(
     return tiled, {"name": recipe.prior, "sha256": prior_identity(folder)}
 
 
-def _to_image(job: Job, x0: Tensor) -> Array:
-    """Visible part of a batch as (B, H, W) float32 in image units."""
-    from .operators.contract import extract
-
-    blur = getattr(job.measurement.operator, "inner", job.measurement.operator)
-    visible = extract(blur, x0) if hasattr(blur, "grid") else x0
-    pixels: Array = job.intensity.to_image(visible[:, 0].double()).cpu().numpy().astype(np.float32)
-    return pixels
-
-
 def _update(job: Job, state: State, part: int, parts: int) -> Update:
     return Update(
         step=part * state.total + state.step,
         total=parts * state.total,
         sigma=state.sigma,
         misfit=float(state.misfit.mean()),
-        preview=lambda: _to_image(job, state.x0).mean(0),
+        preview=lambda: job.to_image(state.x0).mean(0),
     )
 
 

@@ -126,8 +126,8 @@ class Inputs:
         ValueError
             One sentence that says what is missing or wrong.
         """
+        from ..job import check_input
         from ..layers import layer_pixels
-        from ..restoration import check_input
 
         if self.image.value is None:
             raise ValueError("open an image first; File > Open Sample has two to try.")

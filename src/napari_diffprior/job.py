@@ -1,0 +1,90 @@
+"""A checked input, ready to be sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .measurement import Intensity, Measurement
+from .operators.contract import Operator, domain_of, extract
+from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked input, ready to be sampled: measurement, intensity map and noise."""
+
+    measurement: Measurement
+    intensity: Intensity
+    noise: float
+    blur: Operator | None
+
+    def to_image(self, x0: Tensor) -> Array:
+        """Estimates (B, 1, H, W) as (B, h, w), float32, in image units, without the unknown border of a blur."""
+        visible = x0 if self.blur is None else extract(self.blur, x0)
+        pixels: Array = self.intensity.to_image(visible[:, 0].double()).cpu().numpy().astype(np.float32)
+        return pixels
+
+
+def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
+    """Image as float and the measured pixels as bool.
+
+    Raises
+    ------
+    ValueError
+        One sentence that says what is wrong with image or mask and what to do.
+    """
+    if np.ndim(image) != 2:  # before a large stack is read
+        raise ValueError(f"the image has {np.ndim(image)} axes: choose one grey 2-D plane of it.")
+    pixels = np.asarray(image).astype(np.float64)
+    measured = np.ones(pixels.shape, bool) if mask is None else np.asarray(mask) == 0
+    if measured.shape != pixels.shape:
+        raise ValueError(f"the mask has the shape {measured.shape}, the image {pixels.shape}: they must be equal.")
+    if not measured.any():
+        raise ValueError("the mask covers the whole image: nothing is left to measure; unpaint some pixels.")
+    if not np.isfinite(pixels[measured]).all():
+        raise ValueError("the image has NaN or infinite pixels outside the mask: paint them in the mask, or replace them.")
+    if np.ptp(pixels[measured]) == 0:
+        raise ValueError("the image is constant: there is nothing to restore.")
+    return np.where(measured, pixels, 0.0), measured
+
+
+def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:
+    """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF.
+
+    Raises
+    ------
+    ValueError
+        If image, mask or PSF cannot be used.
+    """
+    import torch
+
+    from .noise import Gaussian, estimate_sigma
+    from .operators.blur import Blur
+    from .operators.compose import Compose
+    from .operators.identity import Identity
+    from .operators.mask import Mask
+    from .psf import gaussian_psf, prepare_psf
+
+    pixels, measured = check_input(image, mask)
+    if psf is not None and recipe.psf_sigma is not None:
+        raise ValueError("give a PSF or a PSF sigma, not both.")
+    intensity = Intensity.of(pixels[measured])
+    noise = estimate_sigma(pixels, measured) if recipe.noise == "auto" else float(recipe.noise)
+    kernel = gaussian_psf(recipe.psf_sigma) if recipe.psf_sigma else None if psf is None else prepare_psf(psf)
+    blur = None if kernel is None else Blur(torch.as_tensor(kernel, dtype=torch.float32, device=device), pixels.shape)
+    operator: Operator = blur or Identity()
+    y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
+    if not measured.all():
+        gaps = Mask(torch.as_tensor(measured, device=device))
+        operator = Compose(gaps, blur) if blur else gaps
+        y = gaps.apply(y)
+    shape = (1, *domain_of(operator, pixels.shape))
+    return Job(Measurement(y, operator, Gaussian(sigma=noise / intensity.scale), shape), intensity, noise, blur)
