@@ -10,6 +10,11 @@ from typing import Any
 
 from .data import TrainingImage
 
+LIMITS = """It knows what it has seen. On other kinds of images, modalities or pixel sizes it can invent structure, and the
+standard deviation between samples does not show that. Compare `misfit` with 1, and train a prior of your own when your
+images differ.
+"""
+
 
 def collections(images: Sequence[TrainingImage]) -> list[dict[str, Any]]:
     """Collections, licences and numbers of images, from the ``manifest.csv`` beside the images, if there is one."""
@@ -59,9 +64,6 @@ def write_card(folder: Path, facts: dict[str, Any]) -> None:
         "",
         "## Limits",
         "",
-        "It knows what it has seen. On other kinds of images, modalities or pixel sizes it can invent structure, and the",
-        "standard deviation between samples does not show that. Compare `misfit` with 1, and train a prior of your own",
-        "when your images differ.",
-        "",
+        LIMITS,
     ]
     (folder / "README.md").write_text("\n".join(lines))

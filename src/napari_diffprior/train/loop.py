@@ -139,7 +139,7 @@ def train(
     while run.progress.seconds < 60 * settings.minutes and not (folder / "stop").exists():
         started = time.monotonic()
         loss = run.step(images)
-        run.progress.seconds += time.monotonic() - started
+        run.progress.seconds += run.agreed(time.monotonic() - started)
         if run.main and time.monotonic() - last_event > 10:
             last_event = time.monotonic()
             left = 60 * settings.minutes - run.progress.seconds

@@ -94,6 +94,15 @@ class Run:
             torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
         return float(loss.detach())
 
+    def agreed(self, seconds: float) -> float:
+        """Mean of the processes' clocks: all of them must end at the same step, or one waits for ever."""
+        import torch
+
+        if self.accelerator.num_processes == 1:
+            return seconds
+        clock = torch.tensor(seconds, dtype=torch.float32, device=self.accelerator.device)
+        return float(self.accelerator.reduce(clock, "mean"))
+
     def validate(self, held: Sequence[TrainingImage], emit: Callable[[Event], None], count: int = 32) -> None:
         """Loss of the averaged weights on the same held-out patches and noise each time."""
         import torch
