@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from napari_diffprior.device import choose_device
 from napari_diffprior.measurement import Intensity, Measurement, conjugate_gradients
-from napari_diffprior.noise import Gaussian, estimate_sigma
+from napari_diffprior.noise.estimate import estimate_sigma
+from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.params import from_dict, to_dict, to_json
 from napari_diffprior.priors.analytic import GaussianPrior
@@ -515,8 +516,8 @@ def test_importing_is_light(code: str) -> None:
 def test_the_package_keeps_the_data_range_in_one_place() -> None:
     """Only ``Intensity`` knows [-1, 1]: no 255 or 65535 in the core."""
     home = Path(sys.modules["napari_diffprior"].__file__ or "").parent
-    files = [path for part in ("operators", "priors", "samplers") for path in (home / part).glob("*.py")]
-    files += [home / f"{name}.py" for name in ("noise", "psf", "tiling", "restoration", "recipe")]
+    files = [path for part in ("noise", "operators", "priors", "samplers") for path in (home / part).glob("*.py")]
+    files += [home / f"{name}.py" for name in ("psf", "tiling", "restoration", "recipe")]
     assert len(files) > 15
     for path in files:
         text = path.read_text()

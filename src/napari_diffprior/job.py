@@ -66,7 +66,8 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     """
     import torch
 
-    from .noise import Gaussian, estimate_sigma
+    from .noise.estimate import estimate_sigma
+    from .noise.gaussian import Gaussian
     from .operators.blur import Blur
     from .operators.compose import Compose
     from .operators.identity import Identity

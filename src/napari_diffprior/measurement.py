@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from .noise import NoiseModel
+    from .noise.contract import NoiseModel
     from .priors.contract import Covariance
     from .rng import NoiseStream
 

@@ -214,7 +214,7 @@ def gaussian_problem(measurements: int = 1, seed: int = 0, double: bool = True) 
     import torch
 
     from .measurement import Measurement
-    from .noise import Gaussian
+    from .noise.gaussian import Gaussian
     from .priors.analytic import GaussianPrior
 
     k = torch.arange(32, dtype=torch.float64).view(1, 1, 32)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffprior.measurement import Measurement
-from napari_diffprior.noise import Gaussian
+from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.blur import Blur
 from napari_diffprior.operators.contract import adjoint, domain_of, embed_measured, is_linear, mean_gain
 from napari_diffprior.operators.mask import Mask

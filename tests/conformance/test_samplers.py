@@ -21,7 +21,7 @@ from toy_problems import (
 )
 
 from napari_diffprior.measurement import Measurement
-from napari_diffprior.noise import Gaussian
+from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.operators.mask import Mask
 from napari_diffprior.priors.analytic import GaussianPrior

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_diffprior.measurement import Measurement
-from napari_diffprior.noise import Gaussian
+from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.priors.analytic import GaussianMixturePrior
 from napari_diffprior.priors.covariance import Diagonal
 

@@ -159,7 +159,7 @@ class Inputs:
 
     def show_estimate(self, pixels: Array, measured: Array) -> None:
         """Write the estimated noise behind ``auto``."""
-        from ..noise import estimate_sigma
+        from ..noise.estimate import estimate_sigma
 
         automatic = value_of(self.noise) in (None, "auto")
         self.estimate.value = f"= {estimate_sigma(pixels, measured):.3g}" if automatic else ""

@@ -116,8 +116,8 @@ class SpectrumTable:
 
     def error_rms(self, sigma: float) -> float:
         """Root mean square error of the denoiser at a noise level."""
-        grid = _radius((64, 64))
-        return float(np.sqrt(_full_mean(np.interp(grid, self.frequencies, self.at(sigma)), 64)))
+        side = max(2, round(1 / self.frequencies[1]))  # of the patches it was measured on: elsewhere the mean counts wrongly
+        return float(np.sqrt(_full_mean(np.interp(_radius((side, side)), self.frequencies, self.at(sigma)), side)))
 
     def covariance(self, sigma: float, shape: Sequence[int], like: Tensor) -> Stationary:
         """Covariance for images of a shape (C, H, W), on a grid padded by at least 32 pixels."""

@@ -1,0 +1,8 @@
+"""The command line: one file for each group of commands."""
+
+from . import listing as listing
+from . import restoring as restoring
+from . import training as training
+from .app import app as app
+from .app import main as main
+from .app import run as run

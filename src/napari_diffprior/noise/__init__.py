@@ -1,0 +1,1 @@
+"""Noise models: how a measurement scatters around A x; one file each."""
