@@ -7,6 +7,10 @@ import sys
 from cyclopts import App, CycloptsError
 
 app = App(name="diffprior", help="Restore scientific images with diffusion priors, and say how sure it is.", version_flags=[])
+check = App(name="check", help="Check a prior or a sampler, and print what it is.")
+bench = App(name="bench", help="Measure quality, coverage and speed on this machine.")
+app.command(check)
+app.command(bench)
 MISTAKE = 2
 
 
