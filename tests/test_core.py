@@ -24,11 +24,12 @@ from napari_diffprior.noise.estimate import estimate_sigma
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.params import from_dict, to_dict, to_json
+from napari_diffprior.plane import chunks
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.psf import gaussian_psf, prepare_psf
 from napari_diffprior.recipe import Recipe
 from napari_diffprior.registry import find, nearest, registered
-from napari_diffprior.restoration import Cancelled, chunks, make_recipe, restore, restore_iter
+from napari_diffprior.restoration import Cancelled, make_recipe, restore, restore_iter
 from napari_diffprior.rng import BatchNoise, KeyedNoise, stream_seed
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.tiling import TiledDenoiser
@@ -363,7 +364,7 @@ BAD = {
     "infinite": (lambda: run(with_value(-np.inf)), "infinite"),
     "constant": (lambda: run(np.full((12, 14), 7)), "constant"),
     "constant where measured": (lambda: run(np.where(scene() > 100, 5.0, 9.0), scene() > 100), "constant"),
-    "colour": (lambda: run(np.zeros((12, 14, 3))), "3 axes"),
+    "empty stack": (lambda: run(np.zeros((2, 12, 14))), "constant"),
     "empty": (lambda: run(np.zeros((0, 4))), "nothing"),
     "unknown sampler": (lambda: run(scene(), sampler="decopled"), "did you mean decoupled"),
     "unknown parameter": (lambda: run(scene(), stpes=3), "did you mean steps"),

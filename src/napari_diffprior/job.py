@@ -29,7 +29,7 @@ class Job:
     def to_image(self, x0: Tensor) -> Array:
         """Estimates (B, 1, H, W) as (B, h, w), float32, in image units, without the unknown border of a blur."""
         visible = x0 if self.blur is None else extract(self.blur, x0)
-        pixels: Array = self.intensity.to_image(visible[:, 0].double()).cpu().numpy().astype(np.float32)
+        pixels: Array = self.intensity.to_image(visible[:, 0]).float().cpu().numpy()
         return pixels
 
 
@@ -43,7 +43,10 @@ def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
     """
     if np.ndim(image) != 2:  # before a large stack is read
         raise ValueError(f"the image has {np.ndim(image)} axes: choose one grey 2-D plane of it.")
-    pixels = np.asarray(image).astype(np.float64)
+    pixels = np.asarray(image)
+    if pixels.dtype.kind not in "buif":
+        raise ValueError(f"the image holds {pixels.dtype}: give real numbers.")
+    pixels = pixels.astype(np.float32 if np.can_cast(pixels.dtype, np.float32) else np.float64)
     measured = np.ones(pixels.shape, bool) if mask is None else np.asarray(mask) == 0
     if measured.shape != pixels.shape:
         raise ValueError(f"the mask has the shape {measured.shape}, the image {pixels.shape}: they must be equal.")
@@ -53,7 +56,7 @@ def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
         raise ValueError("the image has NaN or infinite pixels outside the mask: paint them in the mask, or replace them.")
     if np.ptp(pixels[measured]) == 0:
         raise ValueError("the image is constant: there is nothing to restore.")
-    return np.where(measured, pixels, 0.0), measured
+    return np.where(measured, pixels, pixels.dtype.type(0)), measured
 
 
 def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:

@@ -46,7 +46,7 @@ def result_layers(layer: Any, result: Restoration, samples: bool = False) -> lis
     common = {**place, "metadata": metadata}
     look = {"colormap": getattr(layer.colormap, "name", "gray"), "contrast_limits": tuple(layer.contrast_limits)}
     layers: list[LayerData] = [(result.mean, {**common, **look, "name": f"{layer.name} restored"}, "image")]
-    if len(result.samples) > 1:
+    if result.recipe.samples > 1:
         uncertainty = {"name": f"{layer.name} std", "colormap": "magma", "visible": False}
         layers.append((result.std, {**common, **uncertainty}, "image"))
     if samples:

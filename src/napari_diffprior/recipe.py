@@ -34,6 +34,14 @@ class Recipe:
     ] = "auto"
     batch: Annotated[Annotated[int, Ge(1)] | None, Ui("Batch", "samples drawn at once; empty: by image size")] = None
 
+    axes: Annotated[str | None, Ui("Axes", "a letter for each axis of the image, such as tczyx; empty: from its shape")] = None
+    region: Annotated[
+        dict[str, tuple[int, int]] | None, Ui("Region", "first index and end by axis, such as y 0 to 64; empty: all", "px")
+    ] = None
+    keep_samples: Annotated[
+        bool | None, Ui("Keep samples", "keep the samples beside mean and std; empty: where they fit into 128 MB")
+    ] = None
+
     def __post_init__(self) -> None:
         """Check the sampler's name and options now, not when the run starts."""
         self.make_sampler()

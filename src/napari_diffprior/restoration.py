@@ -1,89 +1,24 @@
-"""Restoration of an image: recipe + arrays -> samples, mean, standard deviation and misfit."""
+"""Restoration of an image of any axes: recipe + arrays -> mean, standard deviation, samples and misfit."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .job import Job, check_input, make_job
+from .axes import Layout, Position
+from .plane import Cancelled, Engine, PlaneResult, Update, is_constant, restore_plane, unchanged
 from .recipe import Recipe
+from .result import Canvas, Restoration
 
 if TYPE_CHECKING:
-    from .device import Device
     from .priors.contract import Denoiser
-    from .samplers.contract import State
 
-Array = np.ndarray[Any, Any]
-
-
-class Cancelled(Exception):
-    """The run was stopped on request; nothing was kept."""
-
-
-@dataclass(frozen=True)
-class Restoration:
-    """Result of a run, in the image's own units.
-
-    Parameters
-    ----------
-    mean : ndarray, shape (H, W)
-        Mean of the samples; float32.
-    std : ndarray, shape (H, W)
-        Standard deviation between the samples; zero for a single sample.
-    samples : ndarray, shape (N, H, W)
-    misfit : tuple of float
-        Chi-square over the number of measurements for each sample; about 1 if sample and data agree.
-    calls : int
-        Network calls for one sample.
-    seconds : float
-    recipe : Recipe
-    provenance : dict
-        JSON types: recipe, prior, versions, device, noise, seconds, misfit; stored with every output.
-    """
-
-    mean: Array
-    std: Array
-    samples: Array
-    misfit: tuple[float, ...]
-    calls: int
-    seconds: float
-    recipe: Recipe
-    provenance: dict[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Update:
-    """Progress of a run after one sampler step.
-
-    Parameters
-    ----------
-    step, total : int
-        Steps done and in all, over all batches of samples.
-    sigma : float
-        Noise level of the step, model units.
-    misfit : float
-        Mean chi-square over m of the current estimates.
-    preview : callable
-        Returns the mean of the current estimates, shape (H, W), in image units.
-    """
-
-    step: int
-    total: int
-    sigma: float
-    misfit: float
-    preview: Callable[[], Array]
-
-
-def chunks(samples: int, batch: int | None, pixels: int) -> list[range]:
-    """Samples in batches: as asked, or as many as make four million pixels."""
-    size = batch or max(1, min(8, 4_000_000 // pixels))
-    return [range(first, min(first + size, samples)) for first in range(0, samples, size)]
+__all__ = ["Cancelled", "Restoration", "Update", "make_recipe", "restore", "restore_iter"]
 
 
 def restore_iter(
@@ -97,12 +32,15 @@ def restore_iter(
 ) -> Generator[Update, None, Restoration]:
     """Restore an image step by step; the generator's return value is the Restoration.
 
+    Every plane along the leading axes (time, channel, slice, ...) is restored by itself, with its own intensity map
+    and noise. One plane at a time is read of the image.
+
     Parameters
     ----------
-    image : array_like, shape (H, W)
-        Measured image, any unit.
-    mask : array_like, shape (H, W), optional
-        Non-zero where pixels are missing.
+    image : array_like, 2 to 7 axes
+        Measured image, any unit and any kind of number; ``recipe.axes`` names its axes.
+    mask : array_like, optional
+        Non-zero where pixels are missing; of the image's shape, or one plane for all.
     psf : array_like, shape (h, w), optional
         Point spread function.
     recipe : Recipe, optional
@@ -124,93 +62,56 @@ def restore_iter(
     Cancelled
         When ``cancelled`` said so.
     """
-    from .device import choose_device
-    from .rng import KeyedNoise
-
     started = time.monotonic()
     recipe = recipe or Recipe()
-    check_input(image, mask)
-    device = choose_device(recipe.device, recipe.precision)
-    denoiser, identity = _tiled(recipe, prior, device, cancelled)
-    job = make_job(image, mask, psf, recipe, device.name)
-    parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))
-    images: list[Array] = []
-    misfits: list[float] = []
-    calls = 0
-    for number, part in enumerate(parts):
-        noise = KeyedNoise(recipe.seed, part)
-        for state in recipe.make_sampler().run(job.measurement, denoiser, noise):
-            _poll(cancelled)
-            yield _update(job, state, number, len(parts))
-        images.extend(job.to_image(state.x0))
-        misfits.extend(float(value) for value in state.misfit)
-        calls = state.calls
-    return _result(images, misfits, calls, time.monotonic() - started, recipe, identity, device, job)
+    image, mask = _indexable(image), _indexable(mask)
+    layout = Layout.of(image, recipe.axes, recipe.region)
+    layout.mask_of(mask)
+    engine = Engine.of(recipe, prior, cancelled)
+    canvas = Canvas(layout, recipe)
+    for number, position in enumerate(layout.positions()):
+        for_plane = plane_steps(layout, image, mask, psf, engine, position, canvas.keep)
+        plane = yield from _counted(for_plane, number, layout.count)
+        canvas.put(position, plane)
+    return canvas.result(engine, time.monotonic() - started)
 
 
-def _poll(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise Cancelled("the restoration was cancelled.")
+def plane_steps(
+    layout: Layout, image: Any, mask: Any, psf: Any, engine: Engine, position: Position, keep: bool
+) -> Generator[Update, None, PlaneResult]:
+    """Read one plane of an image and restore it; its return value is the plane's result.
+
+    Raises
+    ------
+    ValueError
+        If the plane cannot be used; in a stack the sentence says which.
+    """
+    pixels, missing = layout.read(image, position), layout.read_mask(mask, position)
+    if layout.count > 1 and is_constant(pixels if missing is None else pixels[missing == 0]):
+        return unchanged(pixels)
+    try:
+        return (yield from restore_plane(pixels, missing, psf, engine, position, keep))
+    except ValueError as error:
+        if layout.count == 1:
+            raise
+        where = ", ".join(f"{letter} = {index}" for letter, index in layout.named(position).items())
+        raise ValueError(f"at {where}: {error}") from error
 
 
-def _tiled(
-    recipe: Recipe, prior: Denoiser | None, device: Device, cancelled: Callable[[], bool] | None
-) -> tuple[Denoiser, dict[str, str]]:
-    from .priors.store import find_prior, load_prior, prior_identity
-    from .tiling import TiledDenoiser
-
-    if prior is not None:
-        return prior, {"name": type(prior).__name__}
-    folder = find_prior(recipe.prior)
-    inner = load_prior(recipe.prior, device.name, device.precision)
-    tiled = TiledDenoiser(inner, on_tile=lambda: _poll(cancelled))
-    return tiled, {"name": recipe.prior, "sha256": prior_identity(folder)}
+def _indexable(array: Any) -> Any:
+    """An array that can be asked for its shape and a part of it; lists become one."""
+    return array if array is None or (hasattr(array, "shape") and hasattr(array, "__getitem__")) else np.asarray(array)
 
 
-def _update(job: Job, state: State, part: int, parts: int) -> Update:
-    return Update(
-        step=part * state.total + state.step,
-        total=parts * state.total,
-        sigma=state.sigma,
-        misfit=float(state.misfit.mean()),
-        preview=lambda: job.to_image(state.x0).mean(0),
-    )
-
-
-def _result(
-    images: Sequence[Array],
-    misfits: Sequence[float],
-    calls: int,
-    seconds: float,
-    recipe: Recipe,
-    identity: dict[str, str],
-    device: Device,
-    job: Job,
-) -> Restoration:
-    from .params import to_dict
-
-    samples = np.stack(images)
-    provenance = {
-        "recipe": to_dict(recipe),
-        "fingerprint": recipe.fingerprint(),
-        "prior": identity,
-        "device": device.name,
-        "device_reason": device.reason,
-        "precision": device.precision,
-        "noise_sigma": job.noise,
-        "misfit": [round(value, 6) for value in misfits],
-        "calls": calls,
-        "seconds": round(seconds, 3),
-        "versions": _versions(),
-    }
-    std = samples.std(0, ddof=1) if len(samples) > 1 else np.zeros_like(samples[0])
-    return Restoration(samples.mean(0), std, samples, tuple(misfits), calls, seconds, recipe, provenance)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("napari-diffprior", "torch", "diffusers", "numpy")}
+def _counted(steps: Generator[Update, None, PlaneResult], number: int, count: int) -> Generator[Update, None, PlaneResult]:
+    """The updates of one plane, counted among those of all."""
+    while True:
+        try:
+            update = next(steps)
+        except StopIteration as end:
+            result: PlaneResult = end.value
+            return result
+        yield replace(update, step=number * update.total + update.step, total=count * update.total)
 
 
 def restore(
@@ -220,17 +121,18 @@ def restore(
 
     Parameters
     ----------
-    image : array_like, shape (H, W)
-        Measured image, any unit.
-    mask : array_like, shape (H, W), optional
-        Non-zero where pixels are missing.
+    image : array_like, 2 to 7 axes
+        Measured image, any unit and any kind of number; numpy, dask or zarr.
+    mask : array_like, optional
+        Non-zero where pixels are missing; of the image's shape, or one plane for all.
     psf : array_like, shape (h, w), optional
         Point spread function; a Gaussian one by ``psf_sigma`` instead.
     progress : callable, optional
         Receives an Update after each step.
     **settings
-        ``noise="auto"`` (or a standard deviation in the image's units), ``prior="microscopy"`` (a name, a folder or
-        a Denoiser), ``sampler="decoupled"``, ``steps``, ``samples=4``, ``seed=0``, ``device="auto"``, ``psf_sigma``,
+        ``axes="tczyx"`` (guessed by default), ``region=((y0, y1), (x0, x1))`` or ``{"z": (3, 4)}``, ``noise="auto"``
+        (or a standard deviation in the image's units), ``prior="microscopy"`` (a name, a folder or a Denoiser),
+        ``sampler="decoupled"``, ``steps``, ``samples=4``, ``seed=0``, ``device="auto"``, ``psf_sigma``,
         ``precision``, ``batch``, and the sampler's own parameters; see Recipe.
 
     Returns
@@ -285,6 +187,8 @@ def make_recipe(sampler: Any = "decoupled", steps: int | None = None, **settings
     options |= dict(settings.pop("options", {}))
     if steps is not None:
         options["steps"] = steps
+    if settings.get("region") is not None and not isinstance(settings["region"], Mapping):
+        settings["region"] = dict(zip("yx", settings["region"], strict=True))
     known = {entry.name for entry in fields(Recipe)}
     options |= {key: settings.pop(key) for key in list(settings) if key not in known}
     name = sampler if isinstance(sampler, str) else sampler.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) 
     float
         In the image's units; never below 0.1 % of the measured range, so that a noise-free image can be restored.
     """
-    values, known = image.astype(np.float64), measured
+    values, known = image, measured
     details = _stencil(values, known, [[1, -1], [-1, 1]])
     if len(details) < 1000:
         details = np.concatenate([details, *(_stencil(values, known, line) for line in ([[1, -2, 1]], [[1], [-2], [1]]))])
@@ -37,11 +38,14 @@ def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) 
 
 def _stencil(values: np.ndarray[Any, Any], known: np.ndarray[Any, Any], weights: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
     """Weighted sums over all windows of measured pixels only, scaled so that white noise keeps its deviation."""
-    shape = (len(weights), len(weights[0]))
-    if any(side < need for side, need in zip(values.shape, shape, strict=True)):
+    height, width = (side - len(line) + 1 for side, line in zip(values.shape, (weights, weights[0]), strict=True))
+    if height < 1 or width < 1:
         return np.zeros(0)
-    kernel = np.asarray(weights, dtype=np.float64)
-    windows = np.lib.stride_tricks.sliding_window_view(values, shape)
-    usable = np.lib.stride_tricks.sliding_window_view(known, shape).all((-2, -1))
-    sums: np.ndarray[Any, Any] = (windows[usable] * kernel).sum((-2, -1)) / np.sqrt((kernel**2).sum())
-    return sums
+    sums, usable = np.zeros((height, width), np.result_type(values, np.float32)), np.ones((height, width), bool)
+    for top, row in enumerate(weights):
+        for left, weight in enumerate(row):
+            window = np.s_[top : top + height, left : left + width]
+            sums += sums.dtype.type(weight) * values[window]
+            usable &= known[window]
+    found: np.ndarray[Any, Any] = sums[usable] / math.sqrt(sum(weight**2 for row in weights for weight in row))
+    return found

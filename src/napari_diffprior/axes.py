@@ -1,0 +1,170 @@
+"""nD arrays as planes: axes in any order, a region of them, read one plane at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Position = tuple[int, ...]
+ORDER = "tcz"  # positions count in this order whatever the array's, so that a transposed array gives the same pixels
+COLOURS = (3, 4)
+
+
+def guess_axes(shape: Sequence[int]) -> str:
+    """Axes of an array that does not say: y and x last, or y, x and three or four colours."""
+    ndim = len(shape)
+    if not 2 <= ndim <= 7:
+        raise ValueError(f"the image has {ndim} axes: give an array of 2 to 7 axes.")
+    if ndim >= 3 and shape[-1] in COLOURS and min(shape[-3:-1]) > max(COLOURS):
+        return "uvtzyxc"[-ndim:]
+    return "uvtczyx"[-ndim:]
+
+
+def check_axes(axes: str, shape: Sequence[int]) -> str:
+    """Axes in small letters.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit the shape, repeat a letter, or lack y or x.
+    """
+    axes = axes.lower()
+    if len(axes) != len(shape):
+        raise ValueError(f"the axes {axes!r} do not fit an image of shape {tuple(shape)}: give one letter for each axis.")
+    if len(set(axes)) != len(axes) or not set("yx") <= set(axes) or not axes.isalpha():
+        raise ValueError(f"the axes {axes!r} cannot be used: give different letters, y and x among them, such as tczyx.")
+    return axes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the planes of an array lie.
+
+    Parameters
+    ----------
+    axes : str
+        One letter for each axis of the array, such as "tczyx".
+    shape : tuple of int
+        Shape of the array.
+    region : mapping of str to (int, int)
+        First index and end of the part that is restored, by axis; the other axes are restored whole.
+    core : str
+        Axes that are restored together, in the order in which the core wants them.
+
+    Raises
+    ------
+    ValueError
+        If axes, shape and region do not fit each other.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    region: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    core: str = "yx"
+
+    def __post_init__(self) -> None:
+        """Check that all fits."""
+        check_axes(self.axes, self.shape)
+        if missing := set(self.core) - set(self.axes):
+            raise ValueError(f"the axes {self.axes!r} have no {sorted(missing)[0]}, which is needed here.")
+        if math.prod(self.shape) == 0:
+            raise ValueError(f"the image has the shape {self.shape}: there is nothing to restore.")
+        for letter, (start, stop) in self.region.items():
+            if letter not in self.axes:
+                raise ValueError(f"the region names the axis {letter!r}, but the image has the axes {self.axes!r}.")
+            length = self.shape[self.axes.index(letter)]
+            if not 0 <= start < stop <= length:
+                raise ValueError(f"the region {letter} = {start}:{stop} does not lie within 0:{length}.")
+
+    @classmethod
+    def of(
+        cls, image: Any, axes: str | None = None, region: Mapping[str, tuple[int, int]] | None = None, core: str = "yx"
+    ) -> Layout:
+        """Layout of an array; its axes are guessed from the shape if they are not given."""
+        shape = tuple(int(side) for side in np.shape(image))
+        return cls(check_axes(axes, shape) if axes else guess_axes(shape), shape, dict(region or {}), core)
+
+    def span(self, letter: str) -> tuple[int, int]:
+        """First index and end of the restored part of an axis."""
+        return self.region.get(letter, (0, self.shape[self.axes.index(letter)]))
+
+    @property
+    def corner(self) -> tuple[int, ...]:
+        """First restored index of each axis."""
+        return tuple(self.span(letter)[0] for letter in self.axes)
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """Shape of what is restored, in the array's own order of axes."""
+        return tuple(stop - start for start, stop in map(self.span, self.axes))
+
+    @property
+    def leading(self) -> str:
+        """Axes along which everything is restored by itself: others, then t, c and z."""
+        return "".join(sorted(set(self.axes) - set(self.core), key=lambda letter: (ORDER.find(letter), letter)))
+
+    def positions(self) -> Iterator[Position]:
+        """Index of each plane along the leading axes, counted in the whole array."""
+        return product(*(range(*self.span(letter)) for letter in self.leading))
+
+    @property
+    def count(self) -> int:
+        """Number of planes."""
+        return math.prod(stop - start for start, stop in map(self.span, self.leading))
+
+    def source(self, position: Position) -> tuple[int | slice, ...]:
+        """Index of a plane in the array."""
+        at = dict(zip(self.leading, position, strict=True))
+        return tuple(at[letter] if letter in at else slice(*self.span(letter)) for letter in self.axes)
+
+    def target(self, position: Position) -> tuple[int | slice, ...]:
+        """Index of a plane in the result."""
+        at = dict(zip(self.leading, position, strict=True))
+        return tuple(at[letter] - self.span(letter)[0] if letter in at else slice(None) for letter in self.axes)
+
+    def read(self, array: Any, position: Position) -> Array:
+        """One plane of an array of any kind, in the order of the core; nothing else of it is read."""
+        plane = np.asarray(array[self.source(position)])
+        found = [letter for letter in self.axes if letter in self.core]
+        return np.transpose(plane, [found.index(letter) for letter in self.core])
+
+    def arrange(self, plane: Array) -> Array:
+        """A restored plane with its axes, its last ones, in the order in which the array has them."""
+        extra = plane.ndim - len(self.core)
+        found = [letter for letter in self.axes if letter in self.core]
+        return np.transpose(plane, [*range(extra), *(extra + self.core.index(letter) for letter in found)])
+
+    def mask_of(self, mask: Any) -> Layout | None:
+        """Layout of a mask: of the image's shape, of one plane for all of them, or without the channels.
+
+        Raises
+        ------
+        ValueError
+            If the mask has another shape.
+        """
+        if mask is None:
+            return None
+        plane = "".join(letter for letter in self.axes if letter in self.core)
+        for axes in (self.axes, self.axes.replace("c", ""), plane):
+            shape = tuple(self.shape[self.axes.index(letter)] for letter in axes)
+            if tuple(np.shape(mask)) == shape:
+                return Layout(axes, shape, {k: v for k, v in self.region.items() if k in axes}, self.core)
+        raise ValueError(f"the mask has the shape {np.shape(mask)}, the image {self.shape}: they must be equal.")
+
+    def named(self, position: Position) -> dict[str, int]:
+        """Position by axis."""
+        return dict(zip(self.leading, position, strict=True))
+
+    def read_mask(self, mask: Any, position: Position) -> Array | None:
+        """The mask of one plane."""
+        layout = self.mask_of(mask)
+        if layout is None:
+            return None
+        at = self.named(position)
+        return layout.read(mask, tuple(at[letter] for letter in layout.leading))
