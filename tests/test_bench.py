@@ -1,13 +1,39 @@
-"""Benchmarks: tasks are what they say, baselines improve on the damage, tables come out."""
+"""Benchmarks: tasks are what they say, baselines improve on the damage, intervals cover, tables come out."""
 
 from __future__ import annotations
+
+import csv
+import json
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from napari_diffprior import cli
 from napari_diffprior.bench.baselines import baselines
+from napari_diffprior.bench.coverage import coverage_table
+from napari_diffprior.bench.pictures import clean_pictures
+from napari_diffprior.bench.poster import poster
+from napari_diffprior.bench.quality import quality
+from napari_diffprior.bench.scoring import Settings, covered
+from napari_diffprior.bench.tables import Column, Files, markdown, text
 from napari_diffprior.bench.tasks import TASKS, make_task, make_tasks, motion_psf
 from napari_diffprior.metrics import psnr
+from napari_diffprior.registry import registered
+
+
+def flat_prior():
+    """White Gaussian pixels: the denoiser is one multiplication, for images of any shape."""
+    import torch
+
+    from napari_diffprior.priors.analytic import GaussianPrior
+
+    class Flat(GaussianPrior):
+        def error(self, sigma, shape, like):
+            return GaussianPrior(self.variance.expand(*shape)).error(sigma, shape, like)
+
+    return Flat(torch.full((1, 1, 1), 0.3))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +90,7 @@ def test_baselines_improve_on_the_damage(name, picture):
     found = baselines(task)
     assert found
     for baseline in found:
-        assert psnr(baseline.restored, task.reference) > psnr(task.image, task.reference) + 0.3, baseline.method
+        assert psnr(baseline.restored, task.reference) > psnr(task.image, task.reference) + 0.3, baseline
 
 
 @pytest.mark.parametrize(
@@ -78,3 +104,119 @@ def test_baselines_improve_on_the_damage(name, picture):
 def test_mistakes_are_one_sentence(sentence, name, picture_of):
     with pytest.raises(ValueError, match=sentence):
         make_task(name, picture_of)
+
+
+def test_pictures_are_crops_of_the_package_or_of_files(tmp_path):
+    first, last = clean_pictures(size=128, count=2)
+    assert first.shape == last.shape == (128, 128)
+    assert not np.array_equal(first, last)
+    np.save(tmp_path / "big.npy", np.random.default_rng(0).random((70, 140)))
+    assert len(clean_pictures([tmp_path], size=64, count=2)) == 2
+    for paths, size, count, sentence in (
+        ([tmp_path], 64, 3, "there are 2 crops"),
+        ([tmp_path / "no"], 64, 1, "there is no file"),
+        ([], 32, 1, "at least 64 pixels"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            clean_pictures(paths, size, count)
+
+
+def test_the_interval_covers_one_more_draw_as_often_as_it_says():
+    draws = np.random.default_rng(0).normal(5, 2, (5, 200, 200))
+    result = SimpleNamespace(mean=draws[:4].mean(0), std=draws[:4].std(0, ddof=1), misfit=(1.0,) * 4)
+    for level in (0.5, 0.9):
+        assert covered(result, draws[4], level) == pytest.approx(level, abs=0.01)
+    tight = SimpleNamespace(mean=result.mean, std=0.5 * result.std, misfit=result.misfit)
+    assert covered(tight, draws[4], 0.9) < 0.75
+    assert math.isnan(covered(SimpleNamespace(mean=0, std=0, misfit=(1.0,)), draws[4], 0.9))
+
+
+def test_only_the_chosen_pixels_count():
+    where = np.eye(8, dtype=bool)
+    result = SimpleNamespace(mean=np.zeros((8, 8)), std=np.ones((8, 8)), misfit=(1.0, 1.0))
+    assert covered(result, np.where(where, 0.0, 1e6), 0.9, where) == 1
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return Settings(prior=flat_prior(), samples=2, steps=3)
+
+
+def test_poster_has_its_nine_rows_and_one_for_each_sampler(quick, picture):
+    rows = poster([picture], quick, ["decoupled"], starts=(4, 5, 6))
+    assert [(row["method"], row["start"]) for row in rows[:3]] == [("sdedit", 4), ("score_ald", 4), ("dps", 4)]
+    assert len(rows) == 10
+    assert rows[-1]["start"] is None
+    assert all(math.isfinite(row[f"{task}_psnr"]) for row in rows for task in ("deblur", "scattered", "hole"))
+
+
+def test_quality_has_baselines_and_samplers_on_every_task(quick, picture):
+    rows = quality([picture, picture[::-1]], quick, ["decoupled"])
+    assert {row["task"] for row in rows} == set(TASKS)
+    for row in rows:
+        if row["method"] == "decoupled":
+            assert row["calls"] == 3
+            assert row["misfit"] > 0
+            assert 0 < row["coverage_50"] <= row["coverage_90"]
+        else:
+            assert math.isnan(row["misfit"])
+    assert {"biharmonic", "wiener, best of 17", "richardson lucy, best of 10"} < {row["method"] for row in rows}
+
+
+def test_coverage_takes_two_noise_levels_and_counts_missing_pixels_apart(quick, picture):
+    rows = coverage_table([picture], quick, ["decoupled"], ["hole", "denoise"])
+    assert [(row["task"], row["noise"]) for row in rows] == [("hole", 0.01), ("hole", 0.05), ("denoise", 0.05), ("denoise", 0.1)]
+    assert all(math.isnan(row["missing_90"]) == (row["task"] == "denoise") for row in rows)
+    with pytest.raises(ValueError, match="two samples"):
+        coverage_table([picture], Settings(prior=flat_prior(), samples=1), ["decoupled"])
+
+
+def test_a_refusal_is_a_row_with_its_sentence(picture, monkeypatch):
+    def refuse(self, *_):
+        raise ValueError("it takes no gaps; choose decoupled or dps.")
+
+    monkeypatch.setattr(registered("sampler")["sdedit"], "run", refuse)
+    (row,) = [row for row in quality([picture], Settings(prior=flat_prior()), ["sdedit"], ["hole"]) if row["method"] == "sdedit"]
+    assert row["note"] == "it takes no gaps; choose decoupled or dps."
+    assert math.isnan(row["psnr"])
+
+
+COLUMNS = [Column("method", "method"), Column("psnr", "PSNR", ".2f", "high"), Column("lpips", "LPIPS", ".3f", "low")]
+ROWS = [
+    {"task": "a", "method": "one", "psnr": 30.001, "lpips": 0.2},
+    {"task": "a", "method": "two", "psnr": 30.002, "lpips": 0.1},
+    {"task": "b", "method": "one", "psnr": 10.0, "lpips": math.nan},
+]
+
+
+def test_the_best_of_a_task_is_marked_and_equals_share_it():
+    assert markdown(ROWS, COLUMNS).splitlines()[2:] == [
+        "| one | **30.00** | 0.200 |",
+        "| two | **30.00** | **0.100** |",
+        "| one | **10.00** | - |",
+    ]
+    assert text(ROWS, COLUMNS).splitlines()[2].split() == ["two", "30.00*", "0.100*"]
+
+
+def test_files_hold_the_rows(tmp_path):
+    files = Files(*(tmp_path / f"table.{kind}" for kind in ("csv", "json", "md")))
+    files.check()
+    files.write(ROWS, COLUMNS, {"seed": 0})
+    assert json.loads(files.json.read_text())["rows"][2] == {"task": "b", "method": "one", "psnr": 10.0, "lpips": None}
+    with files.csv.open(newline="") as stream:
+        assert [row["psnr"] for row in csv.DictReader(stream)] == ["30.001", "30.002", "10.0"]
+    assert files.markdown.read_text().startswith("| method |")
+    with pytest.raises(FileNotFoundError):
+        Files(csv=tmp_path / "missing" / "table.csv").check()
+
+
+def test_command_line(capsys, tmp_path):
+    options = ["--size", "64", "--steps", "1", "--samples", "2", "--samplers", "decoupled", "--tasks", "denoise"]
+    assert cli.run(["bench", "quality", *options, "--json", str(tmp_path / "table.json")]) == 0
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert [row["method"] for row in table["rows"]][-1] == "decoupled"
+    assert table["about"]["samples"] == 2
+    assert "decoupled" in capsys.readouterr().out
+    for mistake in (["--samplers", "decuopled"], ["--prior", "nothing"], ["--tasks", "denoize"], ["--csv", "missing/x.csv"]):
+        assert cli.run(["bench", "quality", "--size", "64", *mistake]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1

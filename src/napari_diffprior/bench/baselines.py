@@ -24,8 +24,10 @@ class Baseline:
 
     Parameters
     ----------
-    method : str
-        Name with the best setting.
+    family : str
+        Name of the method.
+    setting : str
+        The best setting; empty if there is nothing to set.
     restored : ndarray, shape of the task's reference
     seconds : float
         Of one setting, the mean over all that were tried.
@@ -33,7 +35,8 @@ class Baseline:
         Settings tried.
     """
 
-    method: str
+    family: str
+    setting: str
     restored: Array
     seconds: float
     tried: int
@@ -45,8 +48,8 @@ def baselines(task: Task) -> list[Baseline]:
     Returns
     -------
     list of Baseline
-        ``biharmonic`` for gaps (Damelin & Hoang 2018, as in scikit-image); ``Wiener`` over 17 balances and
-        ``Richardson-Lucy`` over 5 to 50 iterations for a blur; ``non-local means`` and ``total variation`` over their
+        ``biharmonic`` for gaps (Damelin & Hoang 2018, as in scikit-image); ``wiener`` over 17 balances and
+        ``richardson lucy`` over 5 to 50 iterations for a blur; ``non local means`` and ``total variation`` over their
         weights for noise. Each is given the noise level or its best setting, which a user would not know.
     """
     fitting: tuple[Candidates, ...] = (non_local_means, total_variation)
@@ -58,19 +61,19 @@ def baselines(task: Task) -> list[Baseline]:
 
 
 def best(task: Task, candidates: Candidates) -> Baseline:
-    """Setting of a method with the highest PSNR."""
+    """Setting of a method with the highest PSNR; the method's name is that of its function."""
     started = time.perf_counter()
     tried = list(candidates(task))
     seconds = (time.perf_counter() - started) / len(tried)
-    method, restored = max(tried, key=lambda pair: psnr(pair[1], task.reference))
-    return Baseline(method, restored, seconds, len(tried))
+    setting, restored = max(tried, key=lambda pair: psnr(pair[1], task.reference))
+    return Baseline(candidates.__name__.replace("_", " "), setting, restored, seconds, len(tried))
 
 
 def biharmonic(task: Task) -> Iterator[tuple[str, Array]]:
     """Biharmonic inpainting."""
     from skimage.restoration import inpaint_biharmonic
 
-    yield "biharmonic", inpaint_biharmonic(task.image, task.mask)
+    yield "", inpaint_biharmonic(task.image, task.mask)
 
 
 def wiener(task: Task) -> Iterator[tuple[str, Array]]:
@@ -79,7 +82,7 @@ def wiener(task: Task) -> Iterator[tuple[str, Array]]:
 
     padded, back = _padded(task)
     for balance in np.geomspace(1e-4, 1, 17):
-        yield f"Wiener {balance:.2g}", back(filtered(padded, task.psf, balance, clip=False))
+        yield f"balance {balance:.2g}", back(filtered(padded, task.psf, balance, clip=False))
 
 
 def richardson_lucy(task: Task) -> Iterator[tuple[str, Array]]:
@@ -88,7 +91,7 @@ def richardson_lucy(task: Task) -> Iterator[tuple[str, Array]]:
 
     padded, back = _padded(task)
     for iterations in range(5, 55, 5):
-        yield f"Richardson-Lucy {iterations}", back(iterated(np.maximum(padded, 1e-3), task.psf, iterations, clip=False))
+        yield f"{iterations} iterations", back(iterated(np.maximum(padded, 1e-3), task.psf, iterations, clip=False))
 
 
 def non_local_means(task: Task) -> Iterator[tuple[str, Array]]:
@@ -98,7 +101,7 @@ def non_local_means(task: Task) -> Iterator[tuple[str, Array]]:
     for strength in (0.4, 0.6, 0.8, 1.0):
         level = strength * task.noise
         yield (
-            f"non-local means {strength:g}",
+            f"strength {strength:g}",
             denoise_nl_means(task.image, patch_size=5, patch_distance=6, h=level, sigma=task.noise, fast_mode=True),
         )
 
@@ -108,7 +111,7 @@ def total_variation(task: Task) -> Iterator[tuple[str, Array]]:
     from skimage.restoration import denoise_tv_chambolle
 
     for weight in np.geomspace(0.3, 4, 8):
-        yield f"total variation {weight:.2g}", denoise_tv_chambolle(task.image, weight=weight * task.noise)
+        yield f"weight {weight:.2g}", denoise_tv_chambolle(task.image, weight=weight * task.noise)
 
 
 def _padded(task: Task) -> tuple[Array, Callable[[Array], Array]]:

@@ -1,5 +1,6 @@
 """The command line: one file for each group of commands."""
 
+from . import benchmarks as benchmarks
 from . import listing as listing
 from . import restoring as restoring
 from . import training as training

@@ -1,0 +1,62 @@
+"""Clean pictures for the benchmarks: square crops of files, or of the package's BPAE sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..samples import bpae
+from ..train.data import read_folder
+
+Array = np.ndarray[Any, Any]
+
+# What a blur leaves of a smaller picture is too little for LPIPS.
+SMALLEST = 64
+# A crop whose range is below this share of its picture's shows next to nothing.
+_EMPTY = 0.1
+
+
+def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) -> list[Array]:
+    """Square crops that do not overlap, spread evenly over all that there are.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders or image files, every channel or page on its own; empty takes the package's BPAE sample.
+    size : int
+        Side of a crop in pixels, at least 64.
+    count : int
+        Number of crops.
+
+    Returns
+    -------
+    list of ndarray, shape (size, size)
+        Files are stretched to [0, 1] between their 0.1 and 99.9 percentiles, without clipping.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer crops than asked for, or a path cannot be read.
+    """
+    for path in paths:
+        if not path.exists():
+            raise ValueError(f"there is no file or folder {path}.")
+    if size < SMALLEST or count < 1:
+        raise ValueError(f"a benchmark needs one picture or more of at least {SMALLEST} pixels, not {count} of {size}.")
+    pictures = [image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]]
+    crops = [crop for picture in pictures for crop in _crops(np.asarray(picture, np.float64), size)]
+    if len(crops) < count:
+        raise ValueError(f"there are {len(crops)} crops of {size} x {size} pixels, not {count}: choose fewer, or a smaller size.")
+    middles = (np.arange(count) + 0.5) * len(crops) / count
+    return [crops[int(middle)] for middle in middles]
+
+
+def _crops(picture: Array, size: int) -> list[Array]:
+    """Crops side by side, as many as fit, centred in the picture; without those that are as good as empty."""
+    first = [(length % size) // 2 for length in picture.shape]
+    tops, lefts = (range(start, length - size + 1, size) for start, length in zip(first, picture.shape, strict=True))
+    crops = [picture[top : top + size, left : left + size] for top in tops for left in lefts]
+    return [crop for crop in crops if np.ptp(crop) > _EMPTY * np.ptp(picture)]

@@ -1,0 +1,76 @@
+"""The table that the project starts from: three methods, three tasks, three start noises; then every other sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .scoring import Say, Settings, attempt, chosen_samplers, mean_score, score
+from .tables import Column
+from .tasks import make_task
+
+Array = np.ndarray[Any, Any]
+
+TASKS = ("deblur", "scattered", "hole")
+METHODS = ("sdedit", "score_ald", "dps")
+STARTS = (300, 400, 500)
+COLUMNS = [
+    Column("method", "method"),
+    Column("start", "T"),
+    *(
+        column
+        for task in TASKS
+        for column in (
+            Column(f"{task}_psnr", f"{task} PSNR", ".2f", "high"),
+            Column(f"{task}_lpips", f"{task} LPIPS", ".4f", "low"),
+        )
+    ),
+]
+
+
+def poster(
+    pictures: Sequence[Array], settings: Settings, samplers: Sequence[str] = (), starts: Sequence[int] = STARTS, say: Say = str
+) -> list[dict[str, Any]]:
+    """Rows of the table.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray
+        Clean pictures; figures are means over them.
+    settings : Settings
+        Its ``samples`` are averaged; 1 for the poster's way.
+    samplers : sequence of str
+        Samplers that follow with their defaults; empty for all that are registered, the three among them.
+    starts : sequence of int
+        Timesteps T of 1000 at which the three methods begin. Each takes T steps, as on the poster; SDEdit edits once,
+        so that a row costs each method T network calls.
+    say : callable
+        Is told each row when it is there.
+
+    Returns
+    -------
+    list of dict
+        ``method``, ``start`` (None for defaults), and PSNR and LPIPS of each task; NaN where a sampler refuses.
+    """
+    tasks = {name: [make_task(name, picture, seed=settings.seed) for picture in pictures] for name in TASKS}
+    rows = []
+    for method, start, options in _runs(starts, chosen_samplers(samplers)):
+        row: dict[str, Any] = {"method": method, "start": start}
+        for name, damaged in tasks.items():
+            results, refusal = attempt(damaged, method, settings, options)
+            found = mean_score([score(result, task.reference) for result, task in zip(results, damaged, strict=bool(results))])
+            row |= {f"{name}_psnr": found.psnr, f"{name}_lpips": found.lpips}
+            say(f"{method} {start or 'defaults'} {name}: {refusal or f'{found.psnr:.2f} / {found.lpips:.4f}'}")
+        rows.append(row)
+    return rows
+
+
+def _runs(starts: Sequence[int], samplers: Sequence[str]) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+    for start in starts:
+        for method in METHODS:
+            once = {"repeats": 1} if method == "sdedit" else {}
+            yield method, start, {"start": start, "steps": start, **once}
+    for method in samplers:
+        yield method, None, {}

@@ -1,0 +1,142 @@
+"""``diffprior bench``: quality, coverage and speed on pictures whose truth is known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from .app import bench
+from .terminal import write_line
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Options:
+    """What the benchmarks of pictures share.
+
+    Parameters
+    ----------
+    pictures
+        Folders or files of clean pictures; by default the package's BPAE sample.
+    size
+        Side of the square crops, in pixels.
+    images
+        Number of crops; figures are means over them.
+    samplers
+        Samplers by name, such as decoupled; by default all.
+    prior
+        Name of an embedded prior, or a folder in the diffusers layout.
+    steps
+        Steps of every sampler; by default each sampler's own.
+    seed
+        Seed of the damage and of the samples.
+    device
+        auto, cpu, cuda or mps.
+    csv
+        File for the rows.
+    json
+        File for the rows, with the settings and the versions.
+    markdown
+        File for the table.
+    """
+
+    pictures: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = ()
+    size: int = 128
+    images: int = 1
+    samplers: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = ()
+    prior: str = "microscopy"
+    steps: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    csv: Path | None = None
+    json: Annotated[Path | None, Parameter(negative="")] = field(default=None)
+    markdown: Path | None = None
+
+
+@bench.command(name="poster")
+def poster_(
+    *,
+    starts: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)] = (300, 400, 500),
+    samples: int = 1,
+    options: Options = Options(),
+) -> None:
+    """Print the source poster's table with this prior, then the same columns for the samplers' defaults.
+
+    SDEdit, ScoreALD and DPS begin at timestep T of 1000 and take T steps. A star marks the best of each column.
+
+    Parameters
+    ----------
+    starts
+        Timesteps T.
+    samples
+        Posterior samples whose mean is measured.
+    """
+    from ..bench.poster import COLUMNS, poster
+
+    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: poster(pictures, settings, names, starts, say))
+
+
+@bench.command(name="quality")
+def quality_(
+    *,
+    tasks: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    samples: int = 8,
+    options: Options = Options(),
+) -> None:
+    """Print PSNR, SSIM, LPIPS, misfit, coverage, seconds and network calls of every sampler on six tasks.
+
+    Classical baselines come first, at the setting that is best for the very picture.
+
+    Parameters
+    ----------
+    tasks
+        Tasks by name; by default all.
+    samples
+        Posterior samples whose mean is measured.
+    """
+    from ..bench.quality import COLUMNS, quality
+
+    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: quality(pictures, settings, names, tasks, say))
+
+
+@bench.command(name="coverage")
+def coverage_(
+    *,
+    tasks: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    samples: int = 16,
+    options: Options = Options(),
+) -> None:
+    """Print how often the truth lies in the 50 % and 90 % intervals, per task, noise level and sampler.
+
+    The interval is mean +- t sqrt(1 + 1/N) std, from the mean and std of N samples that a restoration reports.
+
+    Parameters
+    ----------
+    tasks
+        Tasks by name; by default all.
+    samples
+        Posterior samples, two or more.
+    """
+    from ..bench.coverage import COLUMNS, coverage_table
+
+    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: coverage_table(pictures, settings, names, tasks, say))
+
+
+def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callable[..., list[dict[str, Any]]]) -> None:
+    """Pictures in, table out; progress goes to stderr."""
+    from ..bench.pictures import clean_pictures
+    from ..bench.scoring import Settings
+    from ..bench.tables import Files, text
+
+    files = Files(options.csv, options.json, options.markdown)
+    files.check()
+    settings = Settings(options.prior, samples, options.steps, options.seed, options.device)
+    pictures = clean_pictures(options.pictures, options.size, options.images)
+    rows = measure(pictures, settings, options.samplers, lambda line: sys.stderr.write(f"{line}\n"))
+    files.write(rows, columns, settings.about() | {"pictures": [str(path) for path in options.pictures], "size": options.size})
+    write_line(text(rows, columns))
