@@ -294,7 +294,8 @@ def test_a_gaussian_psf_sums_to_one_and_is_centred(sigma: float) -> None:
 @pytest.mark.parametrize(
     ("psf", "message"),
     [
-        (np.ones((3, 3, 3)), "2-D"),
+        (np.ones(3), "2-D"),
+        (np.ones((3, 3, 3)), "constant"),
         (np.array([[1.0, np.nan]]), "not finite"),
         (np.array([[1.0, -0.1]]), "negative"),
         (np.zeros((3, 3)), "zero everywhere"),
@@ -379,7 +380,7 @@ BAD = {
     "no samples": (lambda: run(scene(), samples=0), "samples = 0 is not possible"),
     "negative seed": (lambda: run(scene(), seed=-1), "seed = -1 is not possible"),
     "two psfs": (lambda: run(scene(), psf=np.ones((3, 3)), psf_sigma=1.0), "not both"),
-    "psf with three axes": (lambda: run(scene(), psf=np.ones((3, 3, 3))), "2-D"),
+    "psf with three axes": (lambda: run(scene(), psf=gaussian_psf([1.0, 1.0, 1.0])), "has 3 axes, the image 2"),
     "psf sigma of zero": (lambda: run(scene(), psf_sigma=0.0), "psf_sigma"),
     "unknown device": (lambda: run(scene(), device="warp"), "device"),
 }

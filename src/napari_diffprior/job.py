@@ -75,15 +75,19 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     from .operators.compose import Compose
     from .operators.identity import Identity
     from .operators.mask import Mask
-    from .psf import gaussian_psf, prepare_psf
+    from .psf import PSF, gaussian_psf, prepare
 
     pixels, measured = check_input(image, mask)
     if psf is not None and recipe.psf_sigma is not None:
         raise ValueError("give a PSF or a PSF sigma, not both.")
     intensity = Intensity.of(pixels[measured])
     noise = estimate_sigma(pixels, measured) if recipe.noise == "auto" else float(recipe.noise)
-    kernel = gaussian_psf(recipe.psf_sigma) if recipe.psf_sigma else None if psf is None else prepare_psf(psf)
-    blur = None if kernel is None else Blur(torch.as_tensor(kernel, dtype=torch.float32, device=device), pixels.shape)
+    if recipe.psf_sigma is not None:
+        psf = PSF(gaussian_psf(recipe.psf_sigma))
+    ready = None if psf is None else prepare(psf, image_shape=pixels.shape)
+    if ready is not None and ready.values.ndim != pixels.ndim:
+        raise ValueError(f"the PSF has {ready.values.ndim} axes, the image {pixels.ndim}: choose one plane of the PSF.")
+    blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), pixels.shape)
     operator: Operator = blur or Identity()
     y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
     if not measured.all():

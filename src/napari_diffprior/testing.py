@@ -38,15 +38,15 @@ def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def check_operator(
-    operator: Operator, shape: tuple[int, int], rng: np.random.Generator, *, channels: int = 1, tolerance: float = 1e-10
+    operator: Operator, shape: Sequence[int], rng: np.random.Generator, *, channels: int = 1, tolerance: float = 1e-10
 ) -> None:
     """Check an operator's adjoint, batches and optional methods on random float64 images.
 
     Parameters
     ----------
     operator : Operator
-    shape : (int, int)
-        Grid (H, W) of the measurement; the operator's ``domain`` tells the shape of its images.
+    shape : sequence of int
+        Grid (H, W) or (D, H, W) of the measurement; the operator's ``domain`` tells the shape of its images.
     rng : numpy.random.Generator
     channels : int
     tolerance : float
@@ -101,9 +101,9 @@ def _check_grid(operator: Any, shape: tuple[int, ...], x: Tensor, y: Tensor, tol
         _require(abs(float(left - right)) <= tolerance * scale, "extract and embed are not adjoint to each other.")
         _require(_close(operator.extract(canvas), y, tolerance), "extract does not undo embed.")
     if hasattr(operator, "response"):
-        half = (shape[-2], shape[-1] // 2 + 1)
-        response = torch.as_tensor(operator.response((shape[-2], shape[-1])), dtype=torch.float64)
-        _require(response.numel() == 1 or response.shape[-2:] == half, f"response has not the real-FFT shape {half}.")
+        half = (*shape[1:-1], shape[-1] // 2 + 1)
+        response = torch.as_tensor(operator.response(shape[1:]), dtype=torch.float64)
+        _require(response.numel() == 1 or response.shape[-len(half) :] == half, f"response has not the real-FFT shape {half}.")
         _require((response >= 0).all() and response.isfinite().all(), "response is negative or not finite.")
 
 

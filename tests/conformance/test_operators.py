@@ -74,6 +74,13 @@ def test_operator_conforms_with_three_channels(name: str) -> None:
     check_operator(example(name, (9, 6), 3), (9, 6), np.random.default_rng(3), channels=3)
 
 
+@given(shape=st.tuples(*[st.integers(1, 7)] * 3), seed=SEEDS)
+@settings(max_examples=25)
+def test_blur_conforms_in_three_dimensions(shape: tuple[int, ...], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    check_operator(Blur.example(shape, rng), shape, rng)
+
+
 class ForgottenConjugate(Blur):
     """A planted bug: the adjoint filters with the transfer function and not with its conjugate."""
 
@@ -205,6 +212,17 @@ def test_blur_does_not_wrap_and_needs_no_border() -> None:
     canvas[0, 0, :height, :width] = torch.from_numpy(scene[:height, :width])
     expected = convolve(canvas[0, 0].numpy(), psf / psf.sum(), mode="constant")
     assert np.allclose(operator.apply(canvas)[0, 0], expected[2:14, 1:13], atol=1e-12)
+
+
+def test_a_3d_blur_is_the_convolution_with_what_lies_around() -> None:
+    from scipy.ndimage import convolve
+
+    rng = np.random.default_rng(3)
+    psf, scene = rng.random((3, 4, 5)), rng.random((1, 1, 9, 10, 12))
+    operator = Blur(torch.from_numpy(psf), (7, 6, 8))
+    assert operator.domain == (9, 10, 12)
+    expected = convolve(scene[0, 0], psf / psf.sum(), mode="wrap", origin=0)
+    assert np.allclose(operator.apply(torch.from_numpy(scene))[0, 0], expected[1:8, 2:8, 2:10], atol=1e-12)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
