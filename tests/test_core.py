@@ -295,7 +295,7 @@ def test_a_gaussian_psf_sums_to_one_and_is_centred(sigma: float) -> None:
     ("psf", "message"),
     [
         (np.ones(3), "2-D"),
-        (np.ones((3, 3, 3)), "constant"),
+        (np.ones((9, 9, 9)), "constant"),
         (np.array([[1.0, np.nan]]), "not finite"),
         (np.array([[1.0, -0.1]]), "negative"),
         (np.zeros((3, 3)), "zero everywhere"),

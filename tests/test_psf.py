@@ -78,7 +78,7 @@ def test_resampling_keeps_the_width_in_the_world(ratio: float) -> None:
     ("psf", "settings", "message"),
     [
         (np.zeros((5, 5, 5)), {}, "zero everywhere"),
-        (np.full((5, 5), 7), {}, "constant"),
+        (np.full((9, 12), 7), {}, "constant"),
         (measured() - 200, {}, "negative"),
         (measured(), {"background": 2000.0}, "leaves nothing"),
         (np.ones((2, 2, 3, 3)), {}, "2-D image or a 3-D stack"),

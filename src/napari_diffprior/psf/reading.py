@@ -59,7 +59,7 @@ def prepare(
     Raises
     ------
     ValueError
-        If it is not 2-D or 3-D, not finite, zero, constant or negative.
+        If it is not 2-D or 3-D, not finite, zero, negative, or constant over 9 pixels and more.
     """
     if isinstance(psf, PSF):
         return _finish(psf.values, list(psf.done), image_shape)
@@ -83,10 +83,10 @@ def _checked(psf: Any) -> Array:
         raise ValueError("the PSF has pixels that are not finite: replace them first.")
     if not values.any():
         raise ValueError("the PSF is zero everywhere: choose another file or layer.")
-    if values.size > 1 and np.ptp(values) == 0:
+    if min(values.shape) >= DESIGNED and np.ptp(values) == 0:
         raise ValueError("the PSF is constant, so it shows no point: choose another file or layer.")
     if values.max() <= 0 or -values.min() > 0.05 * values.max():
-        raise ValueError("the PSF has large negative pixels: choose one without filters, with only its background subtracted.")
+        raise ValueError("the PSF has negative pixels below -5 % of its peak: add back what was subtracted, or choose another.")
     return values
 
 
