@@ -120,22 +120,9 @@ def replay(
 
 def _restore_files(inputs: dict[str, Path | None], output: Path, std: Path | None, recipe: Any) -> dict[str, Any]:
     """Restore the input files into the output files; nothing is left half-written."""
-    from ..io import TIFF_SUFFIXES, check_writable, file_hash, read_image, write_tiff
+    from ..folder import restore_files
 
-    for target in (output, std):
-        if target is not None:
-            check_writable(target, TIFF_SUFFIXES)
-    result = _run_with_bar(inputs, recipe)
-    image = inputs["image"]
-    assert image is not None
-    sources = {
-        name: None if path is None else {"path": str(path.resolve()), "sha256": file_hash(path)} for name, path in inputs.items()
-    }
-    metadata = {"napari-diffprior": {**result.provenance, "inputs": sources}}
-    calibration = read_image(image)[1]
-    write_tiff(output, result.mean, calibration, metadata)
-    if std is not None:
-        write_tiff(std, result.std, calibration, metadata)
+    result = drive_with_bar(restore_files(inputs, output, std, recipe))
     story = result.provenance
     return {
         "output": str(output),
