@@ -2,13 +2,15 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 
 from napari_diffprior.device import Device
 from napari_diffprior.gui import worker
 from napari_diffprior.gui.restore import RestoreWidget
-from napari_diffprior.restoration import Cancelled, Restoration, Update
+from napari_diffprior.priors.analytic import StationaryPrior
+from napari_diffprior.restoration import Cancelled, Restoration, Update, restore_iter
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +102,29 @@ def run_to_end(qtbot):
         qtbot.waitUntil(lambda: widget._run is None, timeout=timeout)
 
     return run
+
+
+class Exact:
+    """The real core, with an exact prior instead of the network."""
+
+    def __init__(self):
+        frequency = torch.hypot(torch.fft.fftfreq(70)[:, None], torch.fft.rfftfreq(80)[None])
+        self.prior = StationaryPrior(1 / (0.05 + frequency) ** 2 / 400, (70, 80))
+        self._core = restore_iter
+
+    def __call__(self, *arrays, **settings):
+        return self._core(*arrays, **settings)
+
+    def open_run(self, request, stop):
+        arrays = (request.image, request.missing, request.psf)
+        return self(*arrays, recipe=request.recipe, prior=self.prior, cancelled=stop.is_set)
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    made = Exact()
+    monkeypatch.setattr(worker, "open_run", made.open_run)
+    return made
 
 
 def names(viewer):

@@ -8,28 +8,11 @@ from napari.layers import Labels
 
 from conftest import names
 from napari_diffprior import restore
-from napari_diffprior.gui import worker
 from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL, LOCAL, MEASURED
 from napari_diffprior.gui.layer_choice import role, visible_field
 from napari_diffprior.gui.restore import RestoreWidget
 from napari_diffprior.layers import SPATIAL
-from napari_diffprior.priors.analytic import StationaryPrior
 from napari_diffprior.recipe import Recipe
-from napari_diffprior.restoration import restore_iter
-
-
-@pytest.fixture
-def analytic(monkeypatch):
-    """The real core, with an exact prior instead of the network."""
-    frequency = torch.hypot(torch.fft.fftfreq(70)[:, None], torch.fft.rfftfreq(80)[None])
-    prior = StationaryPrior(1 / (0.05 + frequency) ** 2 / 400, (70, 80))
-
-    def open_run(request, stop):
-        arrays = (request.image, request.missing, request.psf)
-        return restore_iter(*arrays, recipe=request.recipe, prior=prior, cancelled=stop.is_set)
-
-    monkeypatch.setattr(worker, "open_run", open_run)
-    return prior
 
 
 def test_says_what_is_missing_at_first(qtbot):
@@ -196,13 +179,13 @@ def test_says_where_it_runs_and_why(qtbot, widget):
     assert widget.chip.value == "cpu (chosen in Advanced)"
 
 
-def test_same_pixels_as_a_script(model, widget, analytic, run_to_end, image, mask):
+def test_same_pixels_as_a_script(model, widget, exact, run_to_end, image, mask):
     widget.inputs.mask.value = model.layers["gaps"]
     widget.inputs.samples.value = 2
     widget.advanced.seed.value = 7
     widget.advanced.own["steps"].value = 4
     run_to_end(widget)
-    script = restore(image, mask, prior=analytic, samples=2, seed=7, steps=4)
+    script = restore(image, mask, prior=exact.prior, samples=2, seed=7, steps=4)
     np.testing.assert_array_equal(model.layers["cells restored"].data, script.mean)
     np.testing.assert_array_equal(model.layers["cells std"].data, script.std)
     story = model.layers["cells restored"].metadata["napari-diffprior"]

@@ -1,4 +1,4 @@
-"""The collapsed part of the restore widget: sampler with its own parameters, seed, precision, device."""
+"""The collapsed part of the restore widget: the sampler with its own parameters, and the rest of the recipe."""
 
 import secrets
 from typing import Any
@@ -6,43 +6,50 @@ from typing import Any
 from magicgui.widgets import ComboBox, Container, PushButton
 from magicgui.widgets.bases import ValueWidget, Widget
 
-from ..params import to_dict
+from ..params import from_dict, to_dict
 from ..recipe import Recipe
 from ..registry import find, registered
-from .form import editor, form, read
+from .form import editor, fields_of, fill, form, read, value_of
 
 CLOSED, OPEN = "▸  Advanced", "▾  Advanced"
 
 
 class Advanced:
-    """Rows that are hidden until asked for.
+    """Rows that are hidden until asked for: every field of a recipe that is not shown elsewhere.
 
     Parameters
     ----------
     parent : Container
         Where the rows are; the sampler's own follow the choice of the sampler.
+    elsewhere : collection of str
+        Fields of the recipe that other rows edit.
     """
 
-    def __init__(self, parent: Container) -> None:
+    def __init__(self, parent: Container, elsewhere: frozenset[str]) -> None:
         self._parent = parent
         start = Recipe()
-        self.toggle = PushButton(text=CLOSED, tooltip="Sampler, seed, precision and device.")
+        self.toggle = PushButton(text=CLOSED, tooltip="Sampler, seed, precision, device and more.")
         self.sampler = ComboBox(choices=list(registered("sampler")), value=start.sampler, name="sampler", label="Sampler")
-        self.seed: Any = editor(Recipe, "seed", start.seed)
-        self.dice = PushButton(text="⚂", tooltip="Another seed.")
-        self.dice.max_width = 36
-        self.precision = editor(Recipe, "precision", start.precision)
-        self.device = ComboBox(choices=["auto", "cpu"], value=start.device, name="device", label="Device")
+        self.device: Any = ComboBox(choices=["auto", "cpu"], value=start.device, name="device", label="Device")
         self.device.tooltip = "Where the network runs; auto takes the GPU if there is one."
-        seed = Container(widgets=[self.seed, self.dice], layout="horizontal", labels=False, label=self.seed.label)
-        seed.margins = (0, 0, 0, 0)
+        names = [name for name in fields_of(Recipe) if name not in {*elsewhere, "sampler", "options", "device"}]
+        self.fixed: dict[str, Any] = {name: editor(Recipe, name, getattr(start, name)) for name in names}
+        self.fixed["device"] = self.device
+        self.seed = self.fixed["seed"]
         self.own: dict[str, ValueWidget] = {}
-        self._fixed: list[Widget] = [self.sampler, seed, self.precision, self.device]
-        self.rows: list[Widget] = [self.toggle, *self._fixed]
+        self._rows: list[Widget] = [self._with_dice() if name == "seed" else row for name, row in self.fixed.items()]
+        self.rows: list[Widget] = [self.toggle, self.sampler, *self._rows]
         self.open = False
         self.toggle.changed.connect(self._toggle)
-        self.dice.changed.connect(self._roll)
         self.sampler.changed.connect(self.show_sampler)
+
+    def _with_dice(self) -> Container:
+        self.dice = PushButton(text="⚂", tooltip="Another seed.")
+        self.dice.max_width = 36
+        self.dice.changed.connect(self._roll)
+        row = Container(widgets=[self.seed, self.dice], layout="horizontal", labels=False, label=self.seed.label)
+        row.margins = (0, 0, 0, 0)
+        return row
 
     def _toggle(self) -> None:
         self.open = not self.open
@@ -51,7 +58,7 @@ class Advanced:
 
     def show_rows(self) -> None:
         """Show or hide all rows but the headline."""
-        for row in (*self._fixed, *self.own.values()):
+        for row in (self.sampler, *self._rows, *self.own.values()):
             row.visible = self.open
 
     def show_sampler(self) -> None:
@@ -87,7 +94,16 @@ class Advanced:
         return {
             "sampler": self.sampler.value,
             "options": {name: value for name, value in chosen.items() if value != defaults[name]},
-            "seed": self.seed.value,
-            "precision": self.precision.value,
-            "device": self.device.value,
+            **{name: value_of(row) for name, row in self.fixed.items()},
         }
+
+    def fill(self, recipe: Recipe) -> None:
+        """Show the settings of a recipe; the inverse of ``settings``."""
+        self.offer_device(recipe.device)
+        for name, row in self.fixed.items():
+            fill(row, getattr(recipe, name))
+        if self.sampler.value != recipe.sampler:
+            self.sampler.value = recipe.sampler
+        sampler = from_dict(find("sampler", recipe.sampler), recipe.options)
+        for name, row in self.own.items():
+            fill(row, getattr(sampler, name))

@@ -64,7 +64,7 @@ def editor(cls: type[Any], name: str, value: Any) -> ValueWidget:
     ui = next((extra for extra in extras if isinstance(extra, Ui)), Ui())
     label = ui.label or name.replace("_", " ").capitalize()
     label = f"{label} ({ui.unit})" if ui.unit else label
-    options: dict[str, Any] = {"tooltip": ui.help[:1].upper() + ui.help[1:]}
+    options: dict[str, Any] = {"tooltip": _tooltip(ui, extras)}
     if get_origin(kind) is Literal:
         made = "ComboBox", {**options, "choices": get_args(kind)}
     elif kind is bool:
@@ -87,6 +87,11 @@ def value_of(widget: ValueWidget) -> Any:
         return text
 
 
+def fill(widget: ValueWidget, value: Any) -> None:
+    """Show a value in an editor; ``value_of`` is the inverse."""
+    widget.value = text_of(value) if isinstance(widget, LineEdit) else value
+
+
 def text_of(value: Any) -> str:
     """Text of a value in a line editor; exact for every float."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
@@ -98,6 +103,16 @@ def _split(hint: Any) -> tuple[Any, tuple[Any, ...]]:
         kind, *extras = get_args(hint)
         return kind, tuple(extras)
     return hint, ()
+
+
+def _tooltip(ui: Ui, extras: tuple[Any, ...]) -> str:
+    """The field's sentence, with its range and unit where it does not say them itself."""
+    words = {Ge: ("ge", "from {:g}"), Gt: ("gt", "above {:g}"), Le: ("le", "to {:g}"), Lt: ("lt", "below {:g}")}
+    limits = [words[type(extra)][1].format(getattr(extra, words[type(extra)][0])) for extra in extras if type(extra) in words]
+    told = any(character.isdigit() for character in ui.help)
+    parts = [ui.help, "" if told else " ".join(limits), f"in {ui.unit}" if ui.unit and ui.unit not in ui.help else ""]
+    sentence = "; ".join(part for part in parts if part)
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _bounds(extras: tuple[Any, ...]) -> dict[str, int]:

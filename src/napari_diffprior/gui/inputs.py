@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 from ..priors.store import find_prior, list_priors
 from ..psf import prepare_psf
 from ..recipe import Recipe
-from .form import editor, value_of
+from .form import editor, fill, value_of
 from .layer_choice import first_image, first_mask, layer_box
 from .sample_data import add_mask
 
@@ -28,6 +28,8 @@ class Inputs:
     ----------
     viewer : napari.components.ViewerModel
     """
+
+    fields = frozenset({"noise", "prior", "psf_sigma", "samples"})  # of the recipe
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -117,6 +119,33 @@ class Inputs:
             "psf_sigma": value_of(self.psf_sigma) if gaussian else None,
             "samples": self.samples.value,
         }
+
+    def fill(self, recipe: Recipe) -> None:
+        """Show the settings of a recipe; layers stay as they are chosen."""
+        fill(self.noise, recipe.noise)
+        fill(self.samples, recipe.samples)
+        self.choose_prior(recipe.prior)
+        if recipe.psf_sigma is not None:
+            fill(self.psf_sigma, recipe.psf_sigma)
+            self.task.value, self.psf.value = DEBLUR, GAUSSIAN
+        elif self.task.value == DEBLUR and self.psf.value == GAUSSIAN:
+            self.task.value = DENOISE if self.mask.value is None else FILL
+
+    def choose_prior(self, prior: str) -> None:
+        """Choose an embedded prior by name, or a folder."""
+        if prior in self.prior.choices:
+            self.prior.value = prior
+        else:
+            self.prior.value, self.folder.value = LOCAL, prior
+
+    def patch(self) -> tuple[int, ...]:
+        """Tile of the chosen prior, pixels; that of the first where it is not known yet."""
+        known = {info.name: info.patch for info in list_priors()}
+        return known.get(self.prior.value) or next(iter(known.values()))
+
+    def chosen_psf_layer(self) -> Any:
+        """Layer of a measured PSF if the task takes one, else None."""
+        return self.psf_layer.value if self.task.value == DEBLUR and self.psf.value == MEASURED else None
 
     def arrays(self) -> tuple[Array, Array, Array | None]:
         """Copies of the image and of the measured pixels, and the PSF; all checked.

@@ -2,8 +2,6 @@
 
 import math
 from dataclasses import replace
-from queue import Queue
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, Label, PushButton
@@ -14,21 +12,26 @@ from ..params import from_dict
 from ..recipe import Recipe
 from . import worker
 from .advanced import Advanced
+from .device_chip import DeviceChip
 from .inputs import Inputs
 from .layer_choice import Watch, follow_layers, visible_field
 from .outputs import Output, PreviewOutput, ResultOutput
+from .pace import Pace, count_tiles, duration
+from .preferences import preferences
+from .quality import Quality
 from .run import Run
+from .script import script
+from .settings_menu import SettingsMenu
 
 if TYPE_CHECKING:
     import napari.components
 
-    from ..device import Device
     from ..restoration import Restoration
 
 CHECK_MS = 200
-WARM_UP_MS = 500
 PREVIEW_STEPS = 8
 MESSAGE_LINES = 4
+CALIBRATED = (0.8, 1.25)  # chi-square per measurement within which the std can be believed
 RULER = "M" * 11  # a hidden row as wide as the widest label in napari's font, so that all rows are in line
 
 
@@ -46,33 +49,40 @@ class RestoreWidget(Container):
         self._viewer = napari_viewer
         self._run: Run | None = None
         self._output: Output | None = None
-        self._device: Device | None = None
         self._closed = self._seen = False
         self._reason = ""
-        self.chip = Label(label="Runs on", value="...", tooltip="Known as soon as torch is loaded.")
+        self._pace = Pace()
         self.inputs = Inputs(napari_viewer)
         self._rows: Container = Container(labels=True)
-        self.advanced = Advanced(self._rows)
+        self.advanced = Advanced(self._rows, self.inputs.fields)
+        self.quality = Quality(self.inputs.samples, self.advanced)
+        self._chip = DeviceChip(self.advanced.device)
+        self.chip = self._chip.row
+        self.estimate = Label(value="", tooltip="The work of a run, and its time once one of its kind was measured.")
         self.preview = PushButton(text="Preview", tooltip="Restore what the canvas shows, in a few steps.")
         self.restore = PushButton(text="Restore", tooltip="Restore the whole image into new layers.")
+        self.settings = SettingsMenu(self, self.script)
         self.message = Label(value="")
         self._lay_out()
+        self.show_recipe(Recipe())
         self._connect()
         self.check()
 
     def _lay_out(self) -> None:
         self._rows.margins = (0, 0, 0, 0)
-        self._rows.extend([self.chip, *self.inputs.rows, *self.advanced.rows, Label(label=RULER, visible=False)])
+        *above, samples = self.inputs.rows
+        rows = [self.chip, *above, self.quality.row, samples, *self.advanced.rows, Label(label=RULER, visible=False)]
+        self._rows.extend(rows)
         self.inputs.show_rows()
         self.advanced.show_sampler()
-        buttons = Container(widgets=[self.preview, self.restore], layout="horizontal", labels=False)
+        buttons = Container(widgets=[self.preview, self.restore, self.settings.button], layout="horizontal", labels=False)
         buttons.margins = (0, 0, 0, 0)
-        for line in (self.chip, self.message):
+        for line in (self.chip, self.estimate, self.message):
             line.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
             line.native.setWordWrap(True)
         self.message.native.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.message.min_height = MESSAGE_LINES * self.message.native.fontMetrics().lineSpacing()
-        self.extend([self._rows, buttons, self.message])
+        self.extend([self._rows, self.estimate, buttons, self.message])
 
     def _connect(self) -> None:
         self._timer = QTimer()
@@ -80,6 +90,7 @@ class RestoreWidget(Container):
         self._timer.setInterval(CHECK_MS)
         self._timer.timeout.connect(self.check)
         self._watch = Watch(self._later)
+        self._rows.changed.connect(self.quality.show)
         self._rows.changed.connect(self._later)
         self.preview.changed.connect(self.start_preview)
         self.restore.changed.connect(self.start_or_cancel)
@@ -87,7 +98,6 @@ class RestoreWidget(Container):
         self.native.destroyed.connect(self._gone)
         if (application := QApplication.instance()) is not None:
             application.aboutToQuit.connect(self._gone)
-        QTimer.singleShot(WARM_UP_MS, self._warm_up)
 
     # What can be run.
 
@@ -101,6 +111,30 @@ class RestoreWidget(Container):
         """
         return from_dict(Recipe, {**self.inputs.settings(), **self.advanced.settings()})
 
+    def show_recipe(self, recipe: Recipe) -> None:
+        """Show the settings of a recipe; the defaults begin with what the user prefers."""
+        self.inputs.fill(recipe)
+        self.advanced.fill(recipe)
+        if recipe == Recipe():
+            chosen = preferences()
+            self.advanced.offer_device(chosen.device)
+            self.advanced.device.value = chosen.device
+            self.quality.row.value = chosen.quality
+        self.quality.show()
+
+    def script(self) -> str:
+        """Python source that gives the same pixels.
+
+        Raises
+        ------
+        ValueError
+            If no image is chosen, or a setting is not possible.
+        """
+        image = self.inputs.image.value
+        if image is None:
+            raise ValueError("choose an image first: the script restores it.")
+        return script(self.recipe(), image, self.inputs.mask.value, self.inputs.chosen_psf_layer())
+
     def request(self) -> worker.Request:
         """Copies of the input and the settings, checked.
 
@@ -110,23 +144,27 @@ class RestoreWidget(Container):
             One sentence that says why it cannot run.
         """
         pixels, measured, psf = self.inputs.arrays()
-        return worker.Request(pixels, ~measured, psf, self.recipe())
+        return worker.Request(pixels, ~measured, psf, self.recipe(), preferences().live_preview)
 
     def check(self) -> None:
         """Enable the buttons, or say in one line why not."""
         if self._closed:
             return
         self._watch.only(self.inputs.image.value, self.inputs.mask.value, self.inputs.psf_layer.value)
-        self._show_device()
         if self._run is not None:
             return
         try:
             request = self.request()
         except ValueError as error:
             self._set_reason(str(error))
+            self.estimate.value = ""
             return
         self._set_reason("")
+        self.estimate.value = self._pace.describe(self._tiles(request), request.recipe)
         self.inputs.show_estimate(request.image, ~request.missing)
+
+    def _tiles(self, request: worker.Request) -> int:
+        return count_tiles(request.image.shape, self.inputs.patch())
 
     def reset_choices(self, *_: Any, **__: Any) -> None:
         """Follow the viewer's layers."""
@@ -179,6 +217,7 @@ class RestoreWidget(Container):
             self._set_reason(str(error))
             return
         self._seen = self.native.window().isVisible()
+        self._request = request
         self._run = Run(request, f"{title} {self.inputs.image.value.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."
@@ -190,7 +229,8 @@ class RestoreWidget(Container):
         if self._seen and not self.native.window().isVisible():
             self._cancel()
             return
-        left = "" if math.isnan(seconds_left) else f", about {_duration(seconds_left)} left"
+        self._pace.measure(self._tiles(self._request), self._request.recipe, progress, seconds_left)
+        left = "" if math.isnan(seconds_left) else f", about {duration(seconds_left)} left"
         self.message.value = f"Step {progress.step} of {progress.total}{left}, misfit {progress.misfit:.2f}"
         if progress.preview is not None and self._output is not None:
             self._output.show(progress.preview)
@@ -200,8 +240,9 @@ class RestoreWidget(Container):
         if self._output is not None:
             self._output.finish(result)
         misfit = sum(result.misfit) / len(result.misfit)
-        self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}"
-        self.message.tooltip = "Misfit 1: the result is as far from the data as the noise."
+        doubt = "" if CALIBRATED[0] <= misfit <= CALIBRATED[1] else ", not calibrated"
+        self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{doubt}"
+        self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Outside 0.8 to 1.25 do not trust std."
 
     def failed(self, error: Exception) -> None:
         """Repeat the notification's sentence."""
@@ -217,45 +258,16 @@ class RestoreWidget(Container):
         self.restore.text = "Restore"
         self.check()
 
-    # Device, and the end.
-
-    def _warm_up(self) -> None:
-        """Load torch in the background, once the widget is there; a thread of Python's, which never holds up the exit."""
-        if not self._closed:
-            found: Queue[Device] = Queue()
-            thread = Thread(target=lambda: found.put(worker.warm_up()), daemon=True)
-            thread.start()
-            self._await_device(found, thread)
-
-    def _await_device(self, found: "Queue[Device]", thread: Thread) -> None:
-        if self._closed:
-            return
-        if not found.empty():
-            self._device = found.get()
-            self.advanced.offer_device(self._device.name)
-            self._show_device()
-        elif thread.is_alive():
-            QTimer.singleShot(CHECK_MS, lambda: self._await_device(found, thread))
-
-    def _show_device(self) -> None:
-        chosen = self.advanced.device.value
-        if chosen != "auto":
-            self.chip.value = f"{chosen} (chosen in Advanced)"
-        elif self._device is not None:
-            kind = "CPU" if self._device.name == "cpu" else "GPU"
-            self.chip.value = f"{kind} ({self._device.reason})"
+    # The end.
 
     def _gone(self, *_: Any) -> None:
         """Stop and disconnect; Qt's part of the widget is no longer there."""
         self._closed = True
+        self._chip.close()
         if self._run is not None:
             self._run.abandon()
         self._unfollow()
         self._watch.only()
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _draft(recipe: Recipe) -> Recipe:

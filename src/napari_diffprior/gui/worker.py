@@ -37,12 +37,15 @@ class Request:
     missing : ndarray of bool, shape (H, W)
     psf : ndarray, shape (h, w), optional
     recipe : Recipe
+    live : bool
+        Whether images are wanted on the way.
     """
 
     image: Array = field(repr=False)
     missing: Array = field(repr=False)
     psf: Array | None = field(repr=False)
     recipe: Recipe
+    live: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
             now = time.monotonic()
             if now - reported < PROGRESS_SECONDS:
                 continue
-            image = update.preview() if now - previewed >= PREVIEW_SECONDS else None
+            image = update.preview() if request.live and now - previewed >= PREVIEW_SECONDS else None
             reported, previewed = now, now if image is not None else previewed
             yield Progress(update.step, update.total, update.misfit, image)
         return None

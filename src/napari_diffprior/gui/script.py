@@ -1,0 +1,62 @@
+"""Copy as Python: the script that gives the same pixels as the widget."""
+
+import json
+from typing import Any
+
+from ..params import to_dict
+from ..recipe import Recipe
+
+TEMPLATE = '''"""Restore {name} as the widget did."""
+
+from napari_diffprior import restore
+from napari_diffprior.io import read_image, write_tiff
+
+{arrays}
+result = restore({arguments})
+write_tiff({output!r}, result.mean, calibration, {{"napari-diffprior": result.provenance}})
+'''
+
+
+def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str:
+    """Python source that restores the file of a layer with these settings.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    image : napari.layers.Image
+        A layer that was not read from a file appears under its name as a TIFF, to be saved first.
+    mask, psf : napari.layers.Layer, optional
+
+    Returns
+    -------
+    str
+        Settings that are not defaults, the seed and the samples; it ends in the file "<name> restored.tif".
+    """
+    lines, names = [], []
+    for name, layer in (("image", image), ("mask", mask), ("psf", psf)):
+        if layer is None:
+            continue
+        target, rest = ("image, calibration, _", "") if name == "image" else (name, "[0]")
+        lines.append(f"{target} = read_image({_file(layer)!r}){rest}{_hint(layer)}")
+        names.append(name if name == "image" else f"{name}={name}")
+    defaults = to_dict(Recipe())
+    given = {key: value for key, value in to_dict(recipe).items() if value != defaults[key] or key in ("samples", "seed")}
+    options = given.pop("options", {})
+    names += [f"{key}={_literal(value)}" for key, value in {**given, **options}.items()]
+    arguments = "\n    " + ",\n    ".join(names) + ",\n"
+    output = f"{image.name} restored.tif"
+    return TEMPLATE.format(name=image.name, arrays="\n".join(lines), arguments=arguments, output=output)
+
+
+def _literal(value: Any) -> str:
+    """Source of a JSON value; the same float comes back."""
+    return repr(json.loads(json.dumps(value)))
+
+
+def _file(layer: Any) -> str:
+    path = layer.source.path
+    return str(path) if path is not None else f"{layer.name}.tif"
+
+
+def _hint(layer: Any) -> str:
+    return "" if layer.source.path is not None else f"  # save the layer {layer.name} under this name first"
