@@ -1,5 +1,6 @@
 """The upper part of the restore widget: what to restore, and from what."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,7 @@ class Inputs:
         if prior in self.prior.choices:
             self.prior.value = prior
         else:
-            self.prior.value, self.folder.value = LOCAL, prior
+            self.prior.value, self.folder.value = LOCAL, Path(prior)
 
     def patch(self) -> tuple[int, ...]:
         """Tile of the chosen prior, pixels; that of the first where it is not known yet."""
