@@ -1,0 +1,25 @@
+"""Images in and out of files, with pixel size, units, axes and the story of how they were made."""
+
+from .calibration import Calibration
+from .files import check_writable, file_hash, replacing
+from .image import OUTPUT_SUFFIXES, check_output, open_image, read_image, read_metadata, write_image
+from .tiff import DTYPES, TIFF_SUFFIXES, write_tiff
+from .zarr import ZARR_SUFFIXES, write_zarr
+
+__all__ = [
+    "DTYPES",
+    "OUTPUT_SUFFIXES",
+    "TIFF_SUFFIXES",
+    "ZARR_SUFFIXES",
+    "Calibration",
+    "check_output",
+    "check_writable",
+    "file_hash",
+    "open_image",
+    "read_image",
+    "read_metadata",
+    "replacing",
+    "write_image",
+    "write_tiff",
+    "write_zarr",
+]

@@ -1,0 +1,96 @@
+"""Where the pixels of an array lie in the world."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+# Unit: (its name in OME-XML, its length in metres).
+LENGTHS = {"pm": ("pm", 1e-12), "angstrom": ("Å", 1e-10), "nm": ("nm", 1e-9), "um": ("µm", 1e-6), "mm": ("mm", 1e-3)}
+LENGTHS |= {"cm": ("cm", 1e-2), "m": ("m", 1.0)}
+_OTHER_NAMES = {"µm": "um", "μm": "um", "\\u00b5m": "um", "micron": "um", "microns": "um", "micrometer": "um", "micrometre": "um"}
+_OTHER_NAMES |= {"nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m", "picometer": "pm", "å": "angstrom"}
+_OTHER_NAMES |= {"": "pixel", "pixels": "pixel"}
+
+
+TIMES = ("ps", "ns", "us", "ms", "s", "min", "h")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where the pixels of an array lie in the world.
+
+    Parameters
+    ----------
+    scale : tuple of float
+        Step along each axis, in its unit; positive.
+    units : tuple of str
+        Unit of each axis, for example "um", "s" or "pixel".
+    axes : str
+        One letter for each axis, for example "yx" or "tzyx"; colour is a "c" at the end.
+    translate : tuple of float
+        Place of the first pixel along each axis, in its unit; the origin by default.
+
+    Raises
+    ------
+    ValueError
+        If they do not have the same length, a letter repeats or a step is not positive.
+    """
+
+    scale: tuple[float, ...]
+    units: tuple[str, ...]
+    axes: str
+    translate: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the parts against each other."""
+        object.__setattr__(self, "translate", self.translate or (0.0,) * len(self.axes))
+        if not len(self.scale) == len(self.translate) == len(self.units) == len(self.axes) == len(set(self.axes)):
+            raise ValueError(f"scale {self.scale}, units {self.units} and axes {self.axes!r} do not describe the same axes.")
+        if not all(math.isfinite(step) and step > 0 for step in self.scale):
+            raise ValueError(f"the scale {self.scale} has a step that is not positive.")
+
+    @classmethod
+    def pixels(cls, ndim: int, axes: str = "") -> Calibration:
+        """Calibration of an array of which nothing is known: steps of one pixel.
+
+        Parameters
+        ----------
+        ndim : int
+            Number of axes.
+        axes : str
+            Their letters; the last ones of "uvtczyx" by default.
+        """
+        return cls((1.0,) * ndim, ("pixel",) * ndim, axes or "uvtczyx"[-ndim:])
+
+    def of_part(self, corner: Sequence[int]) -> Calibration:
+        """Calibration of a part of the array whose first pixel is the given one."""
+        moved = tuple(t + s * first for t, s, first in zip(self.translate, self.scale, corner, strict=True))
+        return replace(self, translate=moved)
+
+    def reordered(self, axes: str) -> Calibration:
+        """Calibration of the array with the same axes in another order."""
+        order = [self.axes.index(letter) for letter in axes]
+        scale, translate = (tuple(values[i] for i in order) for values in (self.scale, self.translate))
+        return Calibration(scale, tuple(self.units[i] for i in order), axes, translate)
+
+    def with_samples(self) -> Calibration:
+        """Calibration of samples of the array, along a first axis "s"."""
+        return Calibration((1.0, *self.scale), ("pixel", *self.units), "s" + self.axes, (0.0, *self.translate))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {"scale": self.scale, "units": self.units, "axes": self.axes, "translate": self.translate}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Calibration:
+        """From JSON types; without a place it is the origin."""
+        scale, units, translate = (tuple(record.get(name, ())) for name in ("scale", "units", "translate"))
+        return cls(scale, units, record["axes"], translate)
+
+
+def short_unit(name: str) -> str:
+    """Usual short name of a unit, for example "um" for "micrometer"."""
+    return _OTHER_NAMES.get(name.strip().lower(), name)
