@@ -14,7 +14,7 @@ from napari_diffprior.train import data, loop
 from napari_diffprior.train.command import train_prior
 from napari_diffprior.train.state import FILE, Run
 
-QUICK = loop.TrainSettings(patches=(32,), pixels=4096, minutes=0.05, learning_rate=1e-3, held_out=0.2)
+QUICK = loop.TrainSettings(patches=(32,), pixels=4096, minutes=0.05, learning_rate=1e-3, held_out=0.2, calibration=1)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,12 @@ def test_one_command_makes_a_prior(folder, tmp_path):
     assert prior.spectrum is not None
     rms = np.array(card["error_rms"])
     assert (rms > 0).all()
+    assert len(card["error_spectrum"]["sigmas"]) == 25
+    assert prior.coverage_factor(0.1) == pytest.approx(card["coverage"]["factor"][2])
+    text = (tmp_path / "blobs" / "README.md").read_text()
+    for part in ("CC0-1.0", "## Calibration: coverage", "![16 samples", "Command: `diffprior train"):
+        assert part in text
+    assert 1000 < (tmp_path / "blobs" / "samples.png").stat().st_size < 300_000
     assert not [path for path in tmp_path.rglob("*.tmp")]
 
 

@@ -1,6 +1,7 @@
 """The command line: one file for each group of commands."""
 
 from . import benchmarks as benchmarks
+from . import check_prior as check_prior
 from . import folder as folder
 from . import listing as listing
 from . import restoring as restoring

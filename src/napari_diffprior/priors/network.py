@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .covariance import SpectrumTable, Stationary
+    from .coverage import CoverageTable
     from .sigma import SigmaTable
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
@@ -37,9 +38,18 @@ class NetworkPrior:
         Image sides must be multiples of this; the wrapper pads and crops.
     precision : {"float32", "bfloat16"}
         Precision inside the network; inputs and outputs keep theirs.
+
+    Attributes
+    ----------
+    coverage : CoverageTable or None
+        Measured factors on the standard deviation between samples.
+    label : int or None
+        Class of a class-conditional network, the same for every call.
     """
 
     ndim = 2
+    coverage: CoverageTable | None = None
+    label: int | None = None
 
     def __init__(
         self,
@@ -74,10 +84,17 @@ class NetworkPrior:
         inner, crop = pad_to_multiple(c_in * x, self.multiple)
         with self._autocast(x):
             own = getattr(self.network, "dtype", x.dtype)
-            output = self.network(inner.to(own), self._time(sigma).to(own)).sample
+            output = self.network(inner.to(own), self._time(sigma).to(own), **self._classes(x)).sample
         output = output[:, : self.channels].to(x.dtype)[crop]
         denoised: Tensor = c_skip * x + c_out * output
         return denoised
+
+    def _classes(self, x: Tensor) -> dict[str, Tensor]:
+        import torch
+
+        if self.label is None:
+            return {}
+        return {"class_labels": torch.full((len(x),), self.label, dtype=torch.long, device=x.device)}
 
     def _autocast(self, x: Tensor) -> Any:
         import torch
@@ -91,6 +108,16 @@ class NetworkPrior:
         from .covariance import white_spectrum
 
         return (self.spectrum or white_spectrum(self.sigma_min, self.sigma_max)).covariance(sigma, shape, like)
+
+    def coverage_factor(self, sigma: float) -> float | None:
+        """Factor on the standard deviation between samples at a noise level of the data; None if it was not measured.
+
+        Parameters
+        ----------
+        sigma : float
+            Standard deviation of the measurement's noise, model units, above 0.
+        """
+        return None if self.coverage is None else self.coverage.at(sigma)
 
 
 class EdmPrior(NetworkPrior):

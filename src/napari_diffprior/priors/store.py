@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +15,12 @@ import numpy as np
 
 from ..registry import nearest
 from .covariance import SpectrumTable
+from .coverage import CoverageTable
+from .hub import PREFIX, cached, hub_folder
 from .network import EdmPrior, NetworkPrior
 from .sigma import SigmaTable
 
+PRIORS_VARIABLE = "NAPARI_DIFFPRIOR_PRIORS"
 EMBEDDED = Path(__file__).parent / "weights"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -37,34 +41,87 @@ class PriorInfo:
 
 
 def list_priors() -> list[PriorInfo]:
-    """Priors that come with the package."""
-    return [_describe(folder) for folder in sorted(EMBEDDED.iterdir()) if (folder / "unet").is_dir()]
+    """Priors that can be used by name.
+
+    Those of the package, those in the folder that the environment variable ``NAPARI_DIFFPRIOR_PRIORS`` names, and
+    those of the Hugging Face hub that are in the cache.
+    """
+    found = [_describe(folder.name, folder) for home in _homes() for folder in sorted(home.iterdir()) if _is_prior(folder)]
+    return found + [_describe(name, folder) for name, folder in cached() if _is_prior(folder)]
+
+
+def _homes() -> list[Path]:
+    """Folders of priors: the package's own, and the user's if there is one."""
+    own = os.environ.get(PRIORS_VARIABLE)
+    return [EMBEDDED, *([Path(own)] if own and Path(own).is_dir() else [])]
+
+
+def _is_prior(folder: Path) -> bool:
+    network, scheduler = unet_of(folder), scheduler_of(folder)
+    return all(path.is_file() for path in (network / WEIGHTS, network / "config.json", scheduler / "scheduler_config.json"))
+
+
+def unet_of(folder: Path) -> Path:
+    """Folder of the network: ``unet`` of a pipeline, or the prior's folder itself."""
+    return folder if (folder / "config.json").is_file() and not (folder / "unet").is_dir() else folder / "unet"
+
+
+def scheduler_of(folder: Path) -> Path:
+    """Folder of the noise schedule: ``scheduler`` of a pipeline, or the prior's folder itself."""
+    alone = (folder / "scheduler_config.json").is_file() and not (folder / "scheduler").is_dir()
+    return folder if alone else folder / "scheduler"
+
+
+def split_label(prior: str | Path) -> tuple[str, int | None]:
+    """Name or folder without its ``#label=N``, and the label.
+
+    Raises
+    ------
+    ValueError
+        If what follows the # is not a label.
+    """
+    name, mark, rest = str(prior).partition("#")
+    if not mark:
+        return name, None
+    key, _, value = rest.partition("=")
+    if key != "label" or not value.isdecimal():
+        raise ValueError(f"{str(prior)!r} cannot be read: a class is given as {name}#label=3.")
+    return name, int(value)
 
 
 def find_prior(prior: str | Path) -> Path:
-    """Folder of an embedded prior's name, or the given local folder.
+    """Folder of a prior: a name, ``hf:owner/repository@commit``, or a local folder; each with ``#label=N`` if need be.
 
     Raises
     ------
     ValueError
         If there is none, if it is a pickle, or if files are missing; one sentence says what to do.
     """
-    names = [info.name for info in list_priors()]
-    if str(prior) in names:
-        return EMBEDDED / str(prior)
-    path = Path(prior)
+    name, _ = split_label(prior)
+    named = [home / name for home in _homes() if name and Path(name).name == name and _is_prior(home / name)]
+    if named:
+        return named[0]
+    path = hub_folder(name) if name.startswith(PREFIX) else Path(name)
     if path.suffix in PICKLES:
         raise ValueError(f"{path} is a pickle, which can run code: convert it to a folder with safetensors weights.")
     if not path.is_dir():
-        raise ValueError(f"there is no prior {str(prior)!r}, neither embedded nor a folder; {nearest(str(prior), names)}.")
-    for needed in (f"unet/{WEIGHTS}", "unet/config.json", "scheduler/scheduler_config.json"):
-        if (path / needed).is_file():
+        names = [info.name for info in list_priors()]
+        raise ValueError(f"there is no prior {name!r}, neither embedded nor a folder; {nearest(name, names)}.")
+    network, scheduler = unet_of(path), scheduler_of(path)
+    for needed in (network / WEIGHTS, network / "config.json", scheduler / "scheduler_config.json"):
+        if needed.is_file():
             continue
-        pickles = [file.name for file in (path / "unet").glob("*") if file.suffix in PICKLES]
-        if pickles and needed.endswith(WEIGHTS):
-            raise ValueError(f"{path / 'unet' / pickles[0]} is a pickle, which can run code: convert it to {WEIGHTS}.")
-        raise ValueError(f"the prior folder {path} is not complete: {needed} is missing.")
+        pickles = [file.name for file in network.glob("*") if file.suffix in PICKLES]
+        if pickles and needed.name == WEIGHTS:
+            raise ValueError(f"{network / pickles[0]} is a pickle, which can run code: convert it to {WEIGHTS}.")
+        raise ValueError(f"the prior folder {path} is not complete: {needed.relative_to(path)} is missing.")
     return path
+
+
+def prior_info(prior: str | Path) -> PriorInfo:
+    """What is known of one prior; errors as `find_prior`."""
+    folder = find_prior(prior)
+    return _describe(str(prior) if str(prior).startswith(PREFIX) else folder.name, folder)
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -75,16 +132,16 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _describe(folder: Path) -> PriorInfo:
-    card, config = _json(folder / "prior.json"), _json(folder / "unet" / "config.json")
+def _describe(name: str, folder: Path) -> PriorInfo:
+    card, config = _json(folder / "prior.json"), _json(unet_of(folder) / "config.json")
     size = config.get("sample_size") or 64
     patch = tuple(card.get("patch") or ((size, size) if isinstance(size, int) else size))
     return PriorInfo(
-        name=folder.name,
+        name=name,
         folder=folder,
         channels=int(config.get("in_channels", 1)),
         patch=patch,
-        megabytes=(folder / "unet" / WEIGHTS).stat().st_size / 1e6,
+        megabytes=(unet_of(folder) / WEIGHTS).stat().st_size / 1e6,
         licence=str(card.get("licence", "unknown")),
         card=card,
     )
@@ -92,7 +149,7 @@ def _describe(folder: Path) -> PriorInfo:
 
 def prior_identity(folder: Path) -> str:
     """SHA-256 of the weights, the name that a result remembers them by."""
-    with (folder / "unet" / WEIGHTS).open("rb") as stream:
+    with (unet_of(folder) / WEIGHTS).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -122,7 +179,8 @@ def load_prior(
     Parameters
     ----------
     prior : str or Path
-        Name of an embedded prior, or a folder in the diffusers layout: ``unet/`` and ``scheduler/``.
+        Name of an embedded prior, ``hf:owner/repository@commit``, or a folder in the diffusers layout: ``unet/`` and
+        ``scheduler/``, or both at its top. ``#label=N`` behind it chooses the class of a class-conditional one.
     device : str
         Torch device.
     precision : {"float32", "bfloat16"}
@@ -133,21 +191,24 @@ def load_prior(
     ValueError
         If it cannot be found or loaded; the message says what is missing.
     """
-    folder = find_prior(prior)
-    stamps = tuple(folder.joinpath(*parts).stat().st_mtime_ns for parts in (("unet", WEIGHTS), ("unet", "config.json")))
-    return _load(folder.resolve(), stamps, device, precision)
+    folder, (_, label) = find_prior(prior), split_label(prior)
+    stamps = tuple((unet_of(folder) / name).stat().st_mtime_ns for name in (WEIGHTS, "config.json"))
+    return _load(folder.resolve(), label, stamps, device, precision)
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, stamps: tuple[int, ...], device: str, precision: Literal["float32", "bfloat16"]) -> NetworkPrior:
+def _load(
+    folder: Path, label: int | None, stamps: tuple[int, ...], device: str, precision: Literal["float32", "bfloat16"]
+) -> NetworkPrior:
     """Load a folder once; ``stamps`` are the times of its files, so that a retrained prior is read again."""
     import torch
 
-    scheduler, info = _json(folder / "scheduler" / "scheduler_config.json"), _describe(folder)
+    scheduler, info = _json(scheduler_of(folder) / "scheduler_config.json"), _describe(folder.name, folder)
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise ValueError(f"{folder} predicts {prediction!r}, which is not supported; {nearest(str(prediction), PREDICTIONS)}.")
-    network = _load_network(folder)
+    network = _load_network(unet_of(folder))
+    _check_label(network, folder, label)
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     edm = scheduler.get("_class_name") == "EDMEulerScheduler"
     make = EdmPrior if edm else NetworkPrior
@@ -161,6 +222,7 @@ def _load(folder: Path, stamps: tuple[int, ...], device: str, precision: Literal
         multiple=2 ** (len(network.config["block_out_channels"]) - 1),
         precision=precision,
     )
+    made.label, made.coverage = label, CoverageTable.from_card(info.card)
     if isinstance(made, EdmPrior):
         made.sigma_data = float(scheduler.get("sigma_data", 0.5))
     return made
@@ -173,7 +235,7 @@ def _load_network(folder: Path) -> Any:
 
     try:
         network, report = UNet2DModel.from_pretrained(
-            folder / "unet", use_safetensors=True, torch_dtype=torch.float32, low_cpu_mem_usage=False, output_loading_info=True
+            folder, use_safetensors=True, torch_dtype=torch.float32, low_cpu_mem_usage=False, output_loading_info=True
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(f"the prior folder {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
@@ -181,6 +243,20 @@ def _load_network(folder: Path) -> Any:
     if missing:
         raise ValueError(f"the prior folder {folder} cannot be loaded: {WEIGHTS} has no {missing[0]} of the right shape.")
     return network
+
+
+def _check_label(network: Any, folder: Path, label: int | None) -> None:
+    """A class-conditional network needs a class that it knows, another one none."""
+    kind, classes = network.config.get("class_embed_type"), network.config.get("num_class_embeds")
+    if kind not in (None, "timestep"):
+        raise ValueError(f"the prior {folder} wants class embeddings of the type {kind!r}, which are not supported.")
+    if not kind and classes is None:
+        if label is not None:
+            raise ValueError(f"the prior {folder} knows no classes: leave #label={label} out.")
+    elif label is None:
+        raise ValueError(f"the prior {folder} is class-conditional: choose a class, such as #label=0 behind its name.")
+    elif classes is not None and label >= classes:
+        raise ValueError(f"the prior {folder} has the classes 0 to {classes - 1}: there is no #label={label}.")
 
 
 def _edm_table(scheduler: dict[str, Any]) -> SigmaTable:
@@ -191,4 +267,4 @@ def _edm_table(scheduler: dict[str, Any]) -> SigmaTable:
 def _ddpm_table(folder: Path) -> SigmaTable:
     from diffusers import DDPMScheduler
 
-    return SigmaTable.from_scheduler(DDPMScheduler.from_pretrained(folder / "scheduler"))
+    return SigmaTable.from_scheduler(DDPMScheduler.from_pretrained(scheduler_of(folder)))

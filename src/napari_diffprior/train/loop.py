@@ -39,6 +39,9 @@ class TrainSettings:
     learning_rate: Annotated[float, Gt(0), Le(0.1), Ui("Learning rate", "peak of AdamW's learning rate")] = 6e-4
     ema: Annotated[float, Ge(0), Le(1), Ui("EMA", "decay of the averaged weights in one step")] = 0.999
     held_out: Annotated[float, Gt(0), Le(0.5), Ui("Held out", "share of the sources kept for calibration")] = 0.06
+    calibration: Annotated[
+        int, Ge(0), Ui("Coverage patches", "held-out patches for each noise level and task of the coverage factor; 0: none")
+    ] = 3
     seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
 
 

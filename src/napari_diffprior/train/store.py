@@ -1,4 +1,4 @@
-"""Write a trained network as a prior: a folder in the diffusers layout with ``prior.json`` and a card."""
+"""Write a trained network as a prior: a folder in the diffusers layout with ``prior.json``, a card and a picture."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..params import to_dict
-from ..priors.store import write_spectrum
-from .calibrate import error_spectrum
+from .calibrate import calibrate
 from .card import write_card
 from .data import TrainingImage
 from .loop import TrainSettings, make_scheduler, write_json
+from .sampling import draw_samples, write_grid
+
+SHOWN = 16
 
 
 def write_prior(
@@ -38,6 +40,7 @@ def write_prior(
     """
     import torch
 
+    from ..device import choose_device
     from ..priors.store import load_prior
 
     building = folder.with_name(f".{folder.name}.tmp")
@@ -50,12 +53,20 @@ def write_prior(
     write_json(building / "model_index.json", {"_class_name": "DDPMPipeline", **parts})
     card = {"format": 1, "range": [-1, 1], "patch": [patch, patch], "settings": to_dict(settings), **facts}
     write_json(building / "prior.json", card)
-    prior = load_prior(building)
-    spectrum = error_spectrum(prior, held)
-    card["error_spectrum"] = write_spectrum(spectrum)
-    card["error_rms"] = [float(f"{spectrum.error_rms(float(sigma)):.4g}") for sigma in spectrum.sigmas[:-1]]
+    device = choose_device()
+    card |= calibrate(load_prior(building, device.name, device.precision), held, settings.calibration, device=device.name)
     write_json(building / "prior.json", card)
+    samples = draw_samples(load_prior(building, device.name, device.precision), SHOWN, patch, device=device.name)
+    write_grid(building / "samples.png", samples)
     write_card(building, card)
+    _replace(folder, building)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Put a finished folder in the place of an older one, which is kept until then."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
-        shutil.rmtree(folder)
-    building.rename(folder)
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,80 @@
+"""Images that a prior makes up without any data: what it has learned, to be looked at."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..io import replacing
+from ..priors.contract import denoise
+from ..samplers.schedules import ancestral, karras
+
+if TYPE_CHECKING:
+    from ..priors.contract import Denoiser
+
+Array = np.ndarray[Any, Any]
+
+
+def draw_samples(
+    prior: Denoiser, count: int, side: int, steps: int = 32, seed: int = 0, device: str = "cpu", batch: int = 16
+) -> Array:
+    """Unconditional samples by the deterministic (DDIM) path from the highest noise level.
+
+    Parameters
+    ----------
+    prior : Denoiser
+    count : int
+    side : int
+        Pixels.
+    steps : int
+        Network calls for each.
+    seed : int
+        Each sample has its own stream.
+    device : str
+    batch : int
+        Samples in one call.
+
+    Returns
+    -------
+    ndarray, shape (count, C, side, side)
+        float32, model range [-1, 1], not clipped.
+    """
+    import torch
+
+    from ..rng import KeyedNoise
+
+    sigmas = karras(prior.sigma_max, prior.sigma_min, steps)
+    parts = []
+    for first in range(0, count, batch):
+        noise = KeyedNoise(seed, range(first, min(first + batch, count)))
+        x = sigmas[0] * noise.normal((prior.channels, side, side), torch.zeros(1, device=device))
+        for sigma, lower in pairwise(sigmas):
+            x = ancestral(x, denoise(prior, x, sigma), sigma, lower, noise, eta=0)
+        parts.append(x.cpu())
+    return np.asarray(torch.cat(parts).float().numpy())
+
+
+def write_grid(path: Path, samples: Array) -> None:
+    """Write samples side by side as an 8-bit PNG, [-1, 1] as black to white; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    samples : ndarray, shape (N, C, H, W)
+        One channel, or three for colour.
+    """
+    from PIL import Image
+
+    columns = math.ceil(math.sqrt(len(samples)))
+    height, width = samples.shape[-2:]
+    pixels = (np.clip((samples + 1) / 2, 0, 1) * 255).round().astype(np.uint8)
+    sheet = np.zeros((math.ceil(len(samples) / columns) * height, columns * width, samples.shape[1]), np.uint8)
+    for number, sample in enumerate(pixels):
+        top, left = number // columns * height, number % columns * width
+        sheet[top : top + height, left : left + width] = np.moveaxis(sample, 0, -1)
+    with replacing(path) as temporary:
+        Image.fromarray(sheet if sheet.shape[-1] == 3 else sheet[..., 0]).save(temporary, format="PNG", optimize=True)
