@@ -14,17 +14,31 @@ from .recipe import Recipe
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .noise.contract import NoiseModel
+
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A checked input, ready to be sampled: measurement, intensity map and noise."""
+    """A checked input, ready to be sampled: measurement, intensity map, and the noise model in image units."""
 
     measurement: Measurement
     intensity: Intensity
-    noise: float
+    model: NoiseModel
     blur: Operator | None
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise in image units; the root mean variance where it differs between pixels."""
+        return float(getattr(self.model, "sigma", self.measurement.sigma * self.intensity.scale))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was found out about the image, for the provenance; JSON types."""
+        from .params import to_dict
+
+        return {"noise_model": to_dict(self.model)}
 
     def to_image(self, x0: Tensor) -> Array:
         """Estimates (B, 1, H, W) as (B, h, w), float32, in image units, without the unknown border of a blur."""
@@ -69,8 +83,6 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     """
     import torch
 
-    from .noise.estimate import estimate_sigma
-    from .noise.gaussian import Gaussian
     from .operators.blur import Blur
     from .operators.compose import Compose
     from .operators.identity import Identity
@@ -81,7 +93,7 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     if psf is not None and recipe.psf_sigma is not None:
         raise ValueError("give a PSF or a PSF sigma, not both.")
     intensity = Intensity.of(pixels[measured])
-    noise = estimate_sigma(pixels, measured) if recipe.noise == "auto" else float(recipe.noise)
+    noise = recipe.make_noise(pixels, measured)
     if recipe.psf_sigma is not None:
         psf = PSF(gaussian_psf(recipe.psf_sigma))
     ready = None if psf is None else prepare(psf, image_shape=pixels.shape)
@@ -95,4 +107,5 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
         operator = Compose(gaps, blur) if blur else gaps
         y = gaps.apply(y)
     shape = (1, *domain_of(operator, pixels.shape))
-    return Job(Measurement(y, operator, Gaussian(sigma=noise / intensity.scale), shape), intensity, noise, blur)
+    measurement = Measurement(y, operator, intensity.noise_to_model(noise), shape)
+    return Job(measurement, intensity, noise, blur)

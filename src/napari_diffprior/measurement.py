@@ -63,6 +63,10 @@ class Intensity:
         """Model units to image units; arrays and tensors alike."""
         return (model + 1) * self.scale + self.low
 
+    def noise_to_model(self, noise: NoiseModel) -> NoiseModel:
+        """Noise in image units, a camera's with its gain and offset, as noise in model units."""
+        return noise.rescaled(self.scale, self.to_image(0.0))
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -92,7 +96,9 @@ class Measurement:
     def sigma(self) -> float:
         """Noise standard deviation; the root mean variance where it differs between pixels."""
         precision = self.noise.precision(self.y)
-        return float(1 / precision**0.5) if isinstance(precision, float) else float((1 / precision).mean().sqrt())
+        if isinstance(precision, float):
+            return float(precision**-0.5)
+        return float((1 / precision[precision > 0]).mean().sqrt())
 
     @property
     def gain(self) -> float:
@@ -100,8 +106,10 @@ class Measurement:
         return mean_gain(self.operator, self.shape, self.y)
 
     def residual(self, x: Tensor) -> Tensor:
-        """Measured minus expected, y - A x."""
-        return self.y - self.operator.apply(x)
+        """Measured minus expected, y - A x; zero where a measurement is a bound that x keeps."""
+        mean = self.operator.apply(x)
+        weights = self.noise.precision(mean)
+        return (self.y - mean) * (1.0 if isinstance(weights, float) else weights > 0)
 
     def nll(self, x: Tensor) -> Tensor:
         """Negative log-likelihood of each image, shape (B,)."""
@@ -133,6 +141,8 @@ class Measurement:
 
         With D' ~ N(mean, R) and y' ~ N(y, V), x = D' + R A^T (A R A^T + V)^-1 (y' - A D') is an exact draw
         (Papandreou & Yuille 2010; Matheron's rule). The system is solved by preconditioned conjugate gradients.
+        Where the noise depends on the image, V is that of the most likely image, which Newton steps with weights
+        1 / V frozen in each (Fisher scoring) find first; the draw is then Gaussian around it.
 
         Parameters
         ----------
@@ -146,23 +156,41 @@ class Measurement:
         iterations : int
             Most iterations.
         """
-        precision = self.noise.precision(self.operator.apply(mean))
-        variance = 1 / precision
-        target = self.y.expand(len(mean), *self.y.shape[1:])
+        weights = self.noise.precision(self.operator.apply(mean))
+        for _ in range(getattr(self.noise, "newton", 0)):
+            centre = self._solve(mean, error, weights, None, tolerance, iterations)
+            weights = self.noise.precision(self.operator.apply(centre))
+        drawn = mean if noise is None else mean + error.draw(noise, mean)
+        return self._solve(drawn, error, weights, noise, tolerance, iterations)
+
+    def _solve(
+        self,
+        mean: Tensor,
+        error: Covariance,
+        weights: float | Tensor,
+        noise: NoiseStream | None,
+        tolerance: float,
+        iterations: int,
+    ) -> Tensor:
+        """Mean + R A^T W^1/2 u with (W^1/2 A R A^T W^1/2 + 1) u = W^1/2 (y - A mean) - e, for frozen weights W.
+
+        In units of the noise e, no weight is too small: a measurement that says nothing has none.
+        """
+        root = weights**0.5
+        level = self.sigma**2
+        right = root * (self.y - self.operator.apply(mean))
         if noise is not None:
-            mean = mean + error.draw(noise, mean)
-            target = target + variance**0.5 * noise.normal(target.shape[1:], target)
+            right = right + noise.normal(right.shape[1:], right)
 
         def system(u: Tensor) -> Tensor:
-            return self.operator.apply(error.apply(self.adjoint(u))) + variance * u
+            return root * self.operator.apply(error.apply(self.adjoint(root * u))) + u
 
         def preconditioner(r: Tensor) -> Tensor:
-            level = variance if isinstance(variance, float) else float(variance.mean())
             solved = error.solve(r, self.operator, level)
-            return r if solved is None else solved
+            return r if solved is None else level * solved
 
-        u = conjugate_gradients(system, target - self.operator.apply(mean), preconditioner, tolerance, iterations)
-        return mean + error.apply(self.adjoint(u))
+        u = conjugate_gradients(system, right, preconditioner, tolerance, iterations)
+        return mean + error.apply(self.adjoint(root * u))
 
 
 def conjugate_gradients(
@@ -196,7 +224,7 @@ def conjugate_gradients(
         return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
 
     solution = right.new_zeros(right.shape)
-    residual = right.clone()
+    residual = right
     direction = preconditioned = preconditioner(residual)
     power = dot(residual, preconditioned)
     enough = tolerance**2 * dot(right, right)
@@ -206,8 +234,8 @@ def conjugate_gradients(
             break
         product = system(direction)
         length = (power / dot(direction, product)).nan_to_num(0.0) * active
-        solution += length * direction
-        residual -= length * product
+        solution = solution + length * direction
+        residual = residual - length * product  # never in place: it may be the direction, where nothing preconditions
         preconditioned = preconditioner(residual)
         previous, power = power, dot(residual, preconditioned)
         direction = preconditioned + (power / previous).nan_to_num(0.0) * direction

@@ -113,6 +113,8 @@ class PlaneResult:
         Standard deviation of the noise.
     factor : float or None
         Coverage factor of the prior at this noise; None if the prior has none.
+    facts : dict
+        What was found out about the plane's data, see ``Job.facts``.
     """
 
     mean: Array
@@ -122,6 +124,7 @@ class PlaneResult:
     calls: int
     noise: float
     factor: float | None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def quantile(self, level: float) -> Array:
         """Value below which the truth lies with a probability; see ``uncertainty.quantile``."""
@@ -132,7 +135,7 @@ class PlaneResult:
     def record(self) -> dict[str, Any]:
         """What is said of the plane in the provenance."""
         found: dict[str, Any] = {"noise_sigma": self.noise, "misfit": [round(value, 6) for value in self.misfit]}
-        return found | {"calls": self.calls, "coverage_factor": self.factor}
+        return found | {"calls": self.calls, "coverage_factor": self.factor, **self.facts}
 
 
 def poll(cancelled: Callable[[], bool] | None) -> None:
@@ -191,7 +194,7 @@ def restore_plane(
     factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
     samples = np.stack(kept) if kept else np.zeros((0, *image.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
-    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor)
+    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, job.facts)
 
 
 def unchanged(image: Array) -> PlaneResult:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field
-from typing import Annotated, Any, Literal
+from dataclasses import field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from annotated_types import Ge, Gt, Le
 
 from .params import Ui, from_dict, params, to_json
 from .registry import find
 from .samplers.contract import Sampler
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .noise.contract import NoiseModel
 
 
 @params
@@ -21,8 +26,15 @@ class Recipe:
     options: Annotated[dict[str, Any], Ui("Options", "the sampler's own parameters")] = field(default_factory=dict)
     prior: Annotated[str, Ui("Prior", "name of an embedded prior, or a folder")] = "microscopy"
     noise: Annotated[
-        float | Literal["auto"], Ui("Noise", "standard deviation of the noise in the image's own units, or auto")
+        float | str, Ui("Noise", "standard deviation in the image's own units, auto, poisson or poisson-gaussian")
     ] = "auto"
+    gain: Annotated[
+        Annotated[float, Gt(0)] | None, Ui("Gain", "of a camera, grey levels of one photo-electron; empty: estimated")
+    ] = None
+    offset: Annotated[float | None, Ui("Offset", "of a camera, grey level without light; empty: estimated")] = None
+    read_noise: Annotated[
+        Annotated[float, Ge(0)] | None, Ui("Read noise", "of a camera, deviation in the dark in grey levels; empty: estimated")
+    ] = None
     psf_sigma: Annotated[
         Annotated[float, Gt(0)] | None, Ui("PSF sigma", "Gaussian blur, standard deviation in pixels; empty: no blur", "px")
     ] = None
@@ -45,8 +57,42 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check the sampler's name and options now, not when the run starts."""
         self.make_sampler()
+        self._check_noise()
+
+    def _check_noise(self) -> None:
+        """A number above 0, auto, or a noise model that can be estimated, with parameters that it has."""
         if isinstance(self.noise, float) and not self.noise > 0:
             raise ValueError(f"the noise must be above 0 in the image's units, or auto, not {self.noise}.")
+        model = self._noise_class()
+        for name in self._camera():
+            if name not in {entry.name for entry in fields(model)}:
+                raise ValueError(f"the noise {self.noise!r} has no {name}: choose poisson-gaussian.")
+
+    def _noise_class(self) -> type[Any]:
+        named = isinstance(self.noise, str) and self.noise != "auto"
+        return find("noise", str(self.noise).replace("-", "_") if named else "gaussian")
+
+    def _camera(self) -> dict[str, float]:
+        """What is known of the camera."""
+        settings = {"gain": self.gain, "offset": self.offset, "read_noise": self.read_noise}
+        return {name: value for name, value in settings.items() if value is not None}
+
+    def make_noise(self, image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) -> NoiseModel:
+        """Noise model of an image in its own units: as given, or estimated from it.
+
+        Parameters
+        ----------
+        image : ndarray, shape (H, W)
+        measured : ndarray of bool, shape (H, W)
+
+        Raises
+        ------
+        ValueError
+            If the noise cannot be estimated.
+        """
+        if isinstance(self.noise, float):
+            return cast("NoiseModel", self._noise_class()(sigma=self.noise))
+        return cast("NoiseModel", self._noise_class().estimate(image, measured, self._camera()))
 
     def make_sampler(self) -> Sampler:
         """Sampler with its parameters.

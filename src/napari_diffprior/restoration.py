@@ -131,7 +131,8 @@ def restore(
         Receives an Update after each step.
     **settings
         ``axes="tczyx"`` (guessed by default), ``region=((y0, y1), (x0, x1))`` or ``{"z": (3, 4)}``, ``noise="auto"``
-        (or a standard deviation in the image's units), ``prior="microscopy"`` (a name, a folder or a Denoiser),
+        (or a standard deviation in the image's units, ``"poisson"``, or ``"poisson-gaussian"`` with ``gain``, ``offset``
+        and ``read_noise`` where they are known), ``prior="microscopy"`` (a name, a folder or a Denoiser),
         ``sampler="decoupled"``, ``steps``, ``samples=4``, ``seed=0``, ``device="auto"``, ``psf_sigma``,
         ``precision``, ``batch``, and the sampler's own parameters; see Recipe.
 

@@ -135,6 +135,6 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
         "coverage_factor": known,
         "not_calibrated": trust(misfits, recipe.samples, known),
     }
-    if layout.count > 1:
-        summary["planes"] = [{"position": layout.named(position), **record} for position, record in records]
-    return summary
+    if layout.count == 1:
+        return {**records[0][1], **summary}
+    return {**summary, "planes": [{"position": layout.named(position), **record} for position, record in records]}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .app import app
-from .terminal import assignment, number, say, write_line
+from .terminal import assignment, number_or_name, say, write_line
 
 
 @app.command
@@ -44,7 +44,7 @@ def folder(
     settings
         Settings file that the widget saved, YAML or JSON, or a result that carries its recipe.
     noise
-        Standard deviation of the noise in the images' units, or auto.
+        Standard deviation of the noise in the images' units, auto, poisson, or poisson-gaussian.
     set_
         Any other setting of the recipe or of its sampler as name=value; may be given several times.
     std
@@ -56,7 +56,7 @@ def folder(
 
     options = dict(assignment(text) for text in set_)
     if noise is not None:
-        options["noise"] = noise if noise == "auto" else number(noise, "--noise")
+        options["noise"] = number_or_name(noise)
     where = FolderSettings(source=source, target=target, pattern=pattern, masks=masks, psf=psf, std=std)
     report = _drive(restore_folder(where, _recipe(settings, options)))
     counts = Counter(outcome.status for outcome in report)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .app import app
-from .terminal import assignment, drive_with_bar, number, say
+from .terminal import assignment, drive_with_bar, number_or_name, say
 
 
 @app.command
@@ -22,6 +22,9 @@ def restore(
     psf: Path | None = None,
     psf_sigma: float | None = None,
     noise: str = "auto",
+    gain: float | None = None,
+    offset: float | None = None,
+    read_noise: float | None = None,
     prior: str = "microscopy",
     sampler: str = "decoupled",
     steps: int | None = None,
@@ -47,7 +50,13 @@ def restore(
     psf_sigma
         Instead of --psf: standard deviation of a Gaussian PSF in pixels.
     noise
-        Standard deviation of the noise in the image's units, or auto.
+        Standard deviation of the noise in the image's units, auto, poisson, or poisson-gaussian.
+    gain
+        Of a camera: grey levels of one photo-electron; estimated by default.
+    offset
+        Of a camera: grey level without light; estimated by default.
+    read_noise
+        Of a camera: standard deviation in the dark, in grey levels; estimated by default.
     prior
         Name of an embedded prior, or a folder in the diffusers layout.
     sampler
@@ -70,10 +79,9 @@ def restore(
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
-    level: float | str = noise if noise == "auto" else number(noise, "--noise")
-    recipe = make_recipe(
-        sampler, steps, options=options, noise=level, psf_sigma=psf_sigma, prior=prior, samples=samples, seed=seed, device=device
-    )
+    camera = {"gain": gain, "offset": offset, "read_noise": read_noise}
+    settings = {"psf_sigma": psf_sigma, "prior": prior, "samples": samples, "seed": seed, "device": device}
+    recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **camera, **settings)
     report = _restore_files({"image": image, "mask": mask, "psf": psf}, output, std, recipe)
     say(report, json_)
 

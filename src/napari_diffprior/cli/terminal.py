@@ -38,12 +38,12 @@ def drive_with_bar(run: Any) -> Any:
                 return end.value
 
 
-def number(text: str, option: str) -> float:
-    """Number of an option that also takes ``auto``."""
+def number_or_name(text: str) -> float | str:
+    """Number of an option that also takes names, such as ``auto``."""
     try:
         return float(text)
-    except ValueError as error:
-        raise ValueError(f"{option} takes a number or auto, not {text!r}.") from error
+    except ValueError:
+        return text
 
 
 def assignment(text: str) -> tuple[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Gt
 
 from ..params import Ui, params
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from ..rng import NoiseStream
@@ -21,7 +23,7 @@ class Gaussian:
 
     name: ClassVar[str] = "gaussian"
 
-    sigma: Annotated[float, Gt(0), Ui("Sigma", "standard deviation in the model's units, range above 0")]
+    sigma: Annotated[float, Gt(0), Ui("Sigma", "standard deviation in the units of y, above 0")]
 
     def nll(self, mean: Tensor, y: Tensor) -> Tensor:
         """Negative log-likelihood per sample, shape (B,)."""
@@ -36,3 +38,14 @@ class Gaussian:
     def sample(self, mean: Tensor, noise: NoiseStream) -> Tensor:
         """Measurements around the mean, one for each stream."""
         return mean + self.sigma * noise.normal(mean.shape[1:], mean)
+
+    def rescaled(self, scale: float, shift: float) -> Gaussian:
+        """The same noise for (y - shift) / scale."""
+        return Gaussian(sigma=self.sigma / scale)
+
+    @classmethod
+    def estimate(cls, image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any], known: Mapping[str, float]) -> Gaussian:
+        """Noise of an image, by ``estimate_sigma``."""
+        from .estimate import estimate_sigma
+
+        return cls(sigma=estimate_sigma(image, measured))
