@@ -41,6 +41,11 @@ class Diagonal:
         """No preconditioner in this basis."""
         return None
 
+    def stiffened(self, stiffness: Tensor) -> Diagonal:
+        """(R^-1 + s)^-1 for each entry s of ``stiffness`` (D,): a covariance for images (C, D, H, W)."""
+        planes = self.variance[:, None]
+        return Diagonal(planes / (1 + stiffness.view(-1, 1, 1) * planes))
+
 
 class Stationary:
     """Stationary covariance: a power spectrum, applied by FFT on a padded grid so that nothing wraps.
@@ -73,8 +78,13 @@ class Stationary:
 
     def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
         """Sample of N(0, R) for each stream."""
-        white = noise.normal((self.shape[0], *self.grid), like)
-        return self._filter(white, self.power.sqrt())[..., : self.shape[1], : self.shape[2]]
+        white = noise.normal((*self.shape[:-2], *self.grid), like)
+        return self._filter(white, self.power.sqrt())[..., : self.shape[-2], : self.shape[-1]]
+
+    def stiffened(self, stiffness: Tensor) -> Stationary:
+        """(R^-1 + s)^-1 for each entry s of ``stiffness`` (D,): a covariance for images (C, D, H, W)."""
+        power = self.power / (1 + stiffness.view(-1, 1, 1) * self.power)
+        return Stationary(power, self.grid, (self.shape[0], len(stiffness), *self.shape[1:]))
 
     def solve(self, x: Tensor, operator: Any, variance: float) -> Tensor | None:
         """Solution as if the measurement covered the whole periodic grid: the preconditioner of the data step."""

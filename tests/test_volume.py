@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from napari_diffprior.measurement import Measurement
+from napari_diffprior.noise.gaussian import Gaussian
+from napari_diffprior.operators.blur import Blur
+from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
+from napari_diffprior.priors.covariance import SpectrumTable
+from napari_diffprior.rng import BatchNoise, KeyedNoise
+from napari_diffprior.samplers.decoupled import Decoupled
+from napari_diffprior.testing import check_operator, check_prior
+from napari_diffprior.volume import Coupled, VolumeDenoiser
+
+SHAPE = (1, 3, 4, 5)  # (C, D, H, W)
+LAMBDA = 3.0
+
+
+def independent() -> GaussianPrior:
+    generator = torch.Generator().manual_seed(0)
+    return GaussianPrior(0.05 + torch.rand(1, 4, 5, generator=generator, dtype=torch.float64))
+
+
+def stationary() -> StationaryPrior:
+    radius = np.hypot(np.fft.fftfreq(4)[:, None], np.fft.rfftfreq(5)[None])
+    return StationaryPrior(torch.from_numpy(0.4 / (1 + (4 * radius) ** 2)), (4, 5))
+
+
+def dense(apply: Any, shape: tuple[int, ...] = SHAPE) -> Tensor:
+    """Matrix of a linear map on volumes."""
+    size = math.prod(shape)
+    return apply(torch.eye(size, dtype=torch.float64).view(size, *shape)).flatten(1).T
+
+
+def springs(stiffness: float) -> Tensor:
+    """lambda Dz^T Dz of the volume, by differences of neighbouring planes."""
+    d = dense(lambda x: x.diff(dim=2))
+    return stiffness * d.T @ d
+
+
+def planes(covariance: Any) -> Tensor:
+    """Block-diagonal covariance of independent planes."""
+    one = dense(covariance.apply, (1, 4, 5))
+    return torch.block_diag(one, one, one)
+
+
+@pytest.mark.parametrize("prior", [independent(), stationary()], ids=["independent", "stationary"])
+@pytest.mark.parametrize("sigma", [0.2, 1.0, math.inf])
+def test_error_covariance_is_the_inverse_of_planes_and_springs(prior: Any, sigma: float) -> None:
+    r = planes(prior.error(sigma, (1, 4, 5), torch.zeros(1, dtype=torch.float64)))
+    exact = torch.linalg.inv(torch.linalg.inv(r) + springs(LAMBDA))
+    error = VolumeDenoiser(prior, 5.0, LAMBDA).error(sigma, SHAPE, torch.zeros(1, *SHAPE, dtype=torch.float64))
+    assert torch.allclose(dense(error.apply), exact, rtol=0, atol=1e-12)
+    assert error.mean_variance == pytest.approx(float(exact.diagonal().mean()))
+    drawn = error.draw(BatchNoise(0, 20_000), torch.zeros(1, dtype=torch.float64)).flatten(1)
+    assert torch.allclose(drawn.T @ drawn / len(drawn), exact, rtol=0, atol=0.04 * float(exact.diagonal().max()))
+
+
+@pytest.mark.parametrize("prior", [independent(), stationary()], ids=["independent", "stationary"])
+def test_denoiser_is_the_exact_posterior_mean_of_the_coupled_prior(prior: Any) -> None:
+    data = prior.error(math.inf, (1, 4, 5), torch.zeros(1))
+    precision = torch.linalg.inv(planes(data)) + springs(LAMBDA)
+    x = torch.randn(2, *SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for sigma in (0.1, 0.7):
+        level = x.new_full((2,), sigma)
+        exact = torch.linalg.solve(
+            precision + torch.eye(len(precision), dtype=torch.float64) / sigma**2, x.flatten(1).T / sigma**2
+        ).T
+        assert torch.allclose(VolumeDenoiser(prior, 5.0, LAMBDA)(x, level).flatten(1), exact, rtol=0, atol=1e-12)
+    mixed = VolumeDenoiser(prior, 5.0, LAMBDA)(x, x.new_tensor([0.1, 0.7]))
+    assert torch.allclose(mixed[1].flatten(), exact[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_the_volume_denoiser_is_a_prior(turns: bool) -> None:
+    prior = GaussianPrior(torch.full((1, 4, 4), 0.5, dtype=torch.float64))
+    check_prior(VolumeDenoiser(prior, 1.0, 0.8, batch=3, turns=turns), (1, 4, 4, 4), draws=500)  # type: ignore[arg-type]
+
+
+def posterior(prior: Any, measurement: Measurement) -> tuple[Tensor, Tensor]:
+    """Mean and covariance given y under planes and springs."""
+    data = planes(prior.error(math.inf, (1, 4, 5), torch.zeros(1)))
+    a = dense(measurement.operator.apply)
+    precision = torch.linalg.inv(data) + springs(LAMBDA) + a.T @ a / measurement.noise.sigma**2  # type: ignore[attr-defined]
+    pulled = a.T @ measurement.y.flatten() / measurement.noise.sigma**2  # type: ignore[attr-defined]
+    covariance = torch.linalg.inv(precision)
+    return covariance @ pulled, covariance
+
+
+@pytest.mark.parametrize("prior", [independent(), stationary()], ids=["independent", "stationary"])
+@pytest.mark.parametrize("steps", [3, 6])
+def test_decoupled_draws_from_the_exact_posterior_of_a_blurred_volume(prior: Any, steps: int) -> None:
+    rng = np.random.default_rng(4)
+    blur = Blur(torch.from_numpy(rng.random((3, 2, 3)) + 0.1), (1, 2, 3))
+    assert blur.domain == SHAPE[1:]
+    y = torch.from_numpy(rng.standard_normal((1, 1, 1, 2, 3)))
+    measurement = Measurement(y, blur, Gaussian(sigma=0.2), SHAPE)
+    mean, covariance = posterior(prior, measurement)
+    draws = 6000
+    sampler = Decoupled(steps=steps, last=1e-3, tolerance=1e-8, iterations=50)
+    *_, state = sampler.run(measurement, VolumeDenoiser(prior, 5.0, LAMBDA), BatchNoise(2, draws))
+    centred = state.x0.flatten(1) - mean
+    spread = covariance.diagonal()
+    assert ((centred.mean(0) / (spread / draws).sqrt()).abs() <= 4.5).all()
+    assert ((centred.square().mean(0) / spread - 1).abs() <= 6 * (2 / draws) ** 0.5).all()
+
+
+class Smoothing:
+    """A 2-D prior with a measured spectrum that takes planes of any size."""
+
+    sigma_min, sigma_max, channels, ndim, patch = 0.01, 10.0, 1, 2, None
+
+    def __init__(self) -> None:
+        frequencies = np.linspace(0, 0.75, 20)
+        power = 0.5 / (1 + (8 * frequencies) ** 2)
+        self.table = SpectrumTable(np.array([0.1, 1.0, np.inf]), frequencies, np.stack([0.1 * power, power, 2 * power]))
+        self.seen: list[tuple[int, ...]] = []
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self.seen.append(tuple(x.shape))
+        return x / (1 + sigma.square().view(-1, 1, 1, 1))
+
+    def error(self, sigma: float, shape: Any, like: Tensor) -> Any:
+        return self.table.covariance(sigma, shape, like)
+
+
+def test_the_preconditioner_is_close_to_the_inverse() -> None:
+    blur = Blur(torch.from_numpy(np.random.default_rng(0).random((3, 3, 3))), (4, 6, 7))
+    canvas = (1, *blur.domain)
+    error = VolumeDenoiser(Smoothing(), 4.0).error(0.5, canvas, torch.zeros(1, dtype=torch.float64))
+    a = dense(blur.apply, canvas)
+    system = a @ dense(error.apply, canvas) @ a.T + 1e-3 * torch.eye(len(a))
+    inverse = dense(lambda u: error.solve(u, blur, 1e-3), (1, 4, 6, 7))
+    assert torch.allclose(inverse, inverse.T, rtol=0, atol=1e-8)
+    assert torch.linalg.eigvalsh(inverse).min() > 0
+    with_it = torch.linalg.eigvals(inverse @ system).real
+    assert with_it.max() / with_it.min() < 0.2 * torch.linalg.cond(system)
+
+
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_slices_in_each_direction_have_a_consistent_preconditioner(axis: int) -> None:
+    shape = (1, 4, 5, 6)
+    plane = [n for i, n in enumerate(shape) if i != axis - 1]
+    planes_error = Smoothing().error(0.5, plane, torch.zeros(1, dtype=torch.float64))
+    error = Coupled(planes_error, 2.0, shape[axis - 1], axis)
+    check = dense(error.apply, shape)
+    assert torch.allclose(check, check.T, rtol=0, atol=1e-12)
+    keep = Mask3D(torch.ones(4, 5, 6, dtype=torch.bool))
+    inverse = dense(lambda u: error.solve(u, keep, 0.5), shape)
+    assert torch.allclose(inverse, inverse.T, rtol=0, atol=1e-12)
+    assert torch.linalg.eigvals(inverse @ (check + 0.5 * torch.eye(len(check)))).real.sub(1).abs().max() < 0.6
+
+
+class Mask3D:
+    """All voxels measured."""
+
+    def __init__(self, keep: Tensor) -> None:
+        self.domain = tuple(keep.shape)
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x
+
+    adjoint = extract = embed = apply
+
+    def response(self, shape: Any) -> float:
+        return 1.0
+
+
+def test_stiffness_comes_from_the_spectrum() -> None:
+    """Neighbouring planes differ as pixels at the same distance do."""
+    prior, like = Smoothing(), torch.zeros(1, dtype=torch.float64)
+    fields = prior.error(math.inf, (1, 64, 64), like).draw(BatchNoise(0, 400), like)
+    for distance in (1, 3):
+        differ = float((fields[..., distance:] - fields[..., :-distance]).square().mean())
+        error = VolumeDenoiser(prior, float(distance), turns=False).error(0.5, (1, 4, 64, 64), like)
+        assert error.stiffness == pytest.approx(1 / differ, rel=0.05)
+    assert VolumeDenoiser(prior, 3.0).error(0.5, (1, 1, 64, 64), like).stiffness == 0
+
+
+def test_isotropic_stacks_are_sliced_in_three_directions() -> None:
+    volume = VolumeDenoiser(Smoothing(), 1.2)
+    levels = np.geomspace(2, 0.01, 30)
+    assert [sum(volume.axis(level) == axis for level in levels) >= 6 for axis in (2, 3, 4)] == [True] * 3
+    assert {VolumeDenoiser(Smoothing(), 3.0).axis(level) for level in levels} == {2}
+    x = torch.zeros(2, 1, 3, 4, 5)
+    for level in levels:
+        volume(x, x.new_full((2,), level))
+    assert set(volume.inner.seen) == {(6, 1, 4, 5), (8, 1, 3, 5), (10, 1, 3, 4)}  # type: ignore[attr-defined]
+
+
+def test_a_batch_equals_single_volumes() -> None:
+    volume = VolumeDenoiser(Smoothing(), 1.0, batch=4)
+    blur = Blur.gaussian([1.0, 0.8, 0.8], (3, 6, 7))
+    y = torch.randn(1, 1, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    measurement = Measurement(y, blur, Gaussian(sigma=0.1), (1, *blur.domain))
+    *_, together = Decoupled(steps=4).run(measurement, volume, KeyedNoise(0, range(3)))
+    for sample in range(3):
+        *_, alone = Decoupled(steps=4).run(measurement, volume, KeyedNoise(0, [sample]))
+        assert torch.allclose(together.x0[sample], alone.x0[0], rtol=0, atol=1e-9)
+
+
+def test_a_step_between_planes_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="step between planes"):
+        VolumeDenoiser(Smoothing(), 0.0)
+    check_operator(Blur.gaussian([1.0, 0.8, 0.8], (3, 6, 7)), (3, 6, 7), np.random.default_rng(0))
