@@ -381,7 +381,7 @@ BAD = {
     "no samples": (lambda: run(scene(), samples=0), "samples = 0 is not possible"),
     "negative seed": (lambda: run(scene(), seed=-1), "seed = -1 is not possible"),
     "two psfs": (lambda: run(scene(), psf=np.ones((3, 3)), psf_sigma=1.0), "not both"),
-    "psf with three axes": (lambda: run(scene(), psf=gaussian_psf([1.0, 1.0, 1.0])), "has 3 axes, the image 2"),
+    "psf with three axes": (lambda: run(scene(), psf=gaussian_psf([1.0, 1.0, 1.0])), "have no z"),
     "psf sigma of zero": (lambda: run(scene(), psf_sigma=0.0), "psf_sigma"),
     "unknown device": (lambda: run(scene(), device="warp"), "device"),
 }

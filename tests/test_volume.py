@@ -13,6 +13,8 @@ from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.blur import Blur
 from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
 from napari_diffprior.priors.covariance import SpectrumTable
+from napari_diffprior.psf import gaussian_psf
+from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.testing import check_operator, check_prior
@@ -102,7 +104,7 @@ def test_decoupled_draws_from_the_exact_posterior_of_a_blurred_volume(prior: Any
     y = torch.from_numpy(rng.standard_normal((1, 1, 1, 2, 3)))
     measurement = Measurement(y, blur, Gaussian(sigma=0.2), SHAPE)
     mean, covariance = posterior(prior, measurement)
-    draws = 6000
+    draws = 2500
     sampler = Decoupled(steps=steps, last=1e-3, tolerance=1e-8, iterations=50)
     *_, state = sampler.run(measurement, VolumeDenoiser(prior, 5.0, LAMBDA), BatchNoise(2, draws))
     centred = state.x0.flatten(1) - mean
@@ -209,3 +211,30 @@ def test_a_step_between_planes_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="step between planes"):
         VolumeDenoiser(Smoothing(), 0.0)
     check_operator(Blur.gaussian([1.0, 0.8, 0.8], (3, 6, 7)), (3, 6, 7), np.random.default_rng(0))
+
+
+def stack() -> Any:
+    z, y, x = np.indices((5, 12, 14))
+    return 100 + 50 * np.sin(x / 2) * np.cos(y / 3) + 5 * z + np.random.default_rng(0).standard_normal(z.shape)
+
+
+def test_a_3d_psf_restores_the_stack_whole_and_says_what_it_did() -> None:
+    psf = np.zeros((4, 5, 5))
+    psf[1:4] = gaussian_psf([0.5, 1.0, 1.0])[1:4, 2:7, 2:7]
+    settings: dict[str, Any] = {"psf": psf, "steps": 3, "samples": 2, "noise": 2.0, "device": "cpu", "prior": Smoothing()}
+    result = restore(stack(), **settings, anisotropy=3.0)
+    assert result.mean.shape == result.std.shape == (5, 12, 14) and (result.std > 0).all()
+    assert "even size" in " ".join(result.provenance["psf"])
+    turned = restore(stack().transpose(1, 0, 2), **settings, anisotropy=3.0, axes="yzx")
+    assert np.array_equal(turned.mean, result.mean.transpose(1, 0, 2))
+    many = restore(np.stack([stack(), stack() + 7]), **settings, axes="tzyx")
+    assert many.mean.shape == (2, 5, 12, 14)
+    masked = restore(stack(), np.random.default_rng(1).random((5, 12, 14)) < 0.2, **settings)
+    assert masked.mean.shape == (5, 12, 14)
+    camera = restore(stack(), **{**settings, "noise": "poisson-gaussian"}, gain=1.0, offset=0.0, read_noise=1.0)
+    assert np.isfinite(camera.mean).all()
+
+
+def test_a_3d_psf_needs_a_stack() -> None:
+    with pytest.raises(ValueError, match="have no z"):
+        restore(stack()[0], psf=gaussian_psf([1.0, 1.0, 1.0]), prior=Smoothing(), steps=2, device="cpu")

@@ -21,12 +21,13 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A checked input, ready to be sampled: measurement, intensity map, and the noise model in image units."""
+    """A checked input, ready to be sampled; the noise model is in image units, ``said`` is what was done to the PSF."""
 
     measurement: Measurement
     intensity: Intensity
     model: NoiseModel
     blur: Operator | None
+    said: tuple[str, ...] = ()
 
     @property
     def noise(self) -> float:
@@ -38,25 +39,26 @@ class Job:
         """What was found out about the image, for the provenance; JSON types."""
         from .params import to_dict
 
-        return {"noise_model": to_dict(self.model)}
+        return {"noise_model": to_dict(self.model), **({"psf": list(self.said)} if self.said else {})}
 
     def to_image(self, x0: Tensor) -> Array:
-        """Estimates (B, 1, H, W) as (B, h, w), float32, in image units, without the unknown border of a blur."""
+        """Estimates (B, 1, [D,] H, W) as (B, [d,] h, w), float32, in image units, without the unknown border of a blur."""
         visible = x0 if self.blur is None else extract(self.blur, x0)
         pixels: Array = self.intensity.to_image(visible[:, 0]).float().cpu().numpy()
         return pixels
 
 
-def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
-    """Image as float and the measured pixels as bool.
+def check_input(image: Any, mask: Any = None, axes: str = "yx") -> tuple[Array, Array]:
+    """Image of these axes as float and the measured pixels as bool.
 
     Raises
     ------
     ValueError
         One sentence that says what is wrong with image or mask and what to do.
     """
-    if np.ndim(image) != 2:  # before a large stack is read
-        raise ValueError(f"the image has {np.ndim(image)} axes: choose one grey 2-D plane of it.")
+    if np.ndim(image) != len(axes):  # before a large stack is read
+        part = "grey 2-D plane" if len(axes) == 2 else "grey 3-D stack"
+        raise ValueError(f"the image has {np.ndim(image)} axes: choose one {part} of it.")
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif":
         raise ValueError(f"the image holds {pixels.dtype}: give real numbers.")
@@ -74,7 +76,7 @@ def check_input(image: Any, mask: Any = None) -> tuple[Array, Array]:
 
 
 def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:
-    """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF.
+    """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF; 3-D if the PSF is.
 
     Raises
     ------
@@ -87,18 +89,16 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     from .operators.compose import Compose
     from .operators.identity import Identity
     from .operators.mask import Mask
-    from .psf import PSF, gaussian_psf, prepare
+    from .psf import PSF, axes_of, gaussian_psf, prepare
 
-    pixels, measured = check_input(image, mask)
+    pixels, measured = check_input(image, mask, axes_of(psf))
     if psf is not None and recipe.psf_sigma is not None:
         raise ValueError("give a PSF or a PSF sigma, not both.")
     intensity = Intensity.of(pixels[measured])
-    noise = recipe.make_noise(pixels, measured)
+    noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, measured)))  # a stack: plane under plane
     if recipe.psf_sigma is not None:
         psf = PSF(gaussian_psf(recipe.psf_sigma))
     ready = None if psf is None else prepare(psf, image_shape=pixels.shape)
-    if ready is not None and ready.values.ndim != pixels.ndim:
-        raise ValueError(f"the PSF has {ready.values.ndim} axes, the image {pixels.ndim}: choose one plane of the PSF.")
     blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), pixels.shape)
     operator: Operator = blur or Identity()
     y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
@@ -108,4 +108,4 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
         y = gaps.apply(y)
     shape = (1, *domain_of(operator, pixels.shape))
     measurement = Measurement(y, operator, intensity.noise_to_model(noise), shape)
-    return Job(measurement, intensity, noise, blur)
+    return Job(measurement, intensity, noise, blur, ready.done if ready else ())

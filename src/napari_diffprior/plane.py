@@ -77,6 +77,13 @@ class Engine:
         tiled = TiledDenoiser(inner, on_tile=lambda: poll(cancelled))
         return cls(recipe, device, tiled, {"name": recipe.prior, "sha256": prior_identity(folder)}, cancelled)
 
+    def denoiser_of(self, job: Job) -> Denoiser:
+        """The prior for planes, or made one for volumes where the job is one."""
+        from .volume import VolumeDenoiser
+
+        volume = len(job.measurement.shape) == 4
+        return VolumeDenoiser(self.denoiser, self.recipe.anisotropy) if volume else self.denoiser
+
     def provenance(self) -> dict[str, Any]:
         """What decided the pixels, as JSON types."""
         import torch
@@ -176,13 +183,14 @@ def restore_plane(
 
     recipe = engine.recipe
     job = make_job(image, mask, psf, recipe, engine.device.name)
+    denoiser = engine.denoiser_of(job)
     parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))
     running, calls = Running(image.shape), 0
     kept: list[Array] = []
     misfits: list[float] = []
     for number, part in enumerate(parts):
         noise = KeyedNoise(recipe.seed, part, position)
-        for state in recipe.make_sampler().run(job.measurement, engine.denoiser, noise):
+        for state in recipe.make_sampler().run(job.measurement, denoiser, noise):
             poll(engine.cancelled)
             yield _update(job, state, number, len(parts), position)
         for sample in job.to_image(state.x0):

@@ -12,6 +12,7 @@ import numpy as np
 
 from .axes import Layout, Position
 from .plane import Cancelled, Engine, PlaneResult, Update, is_constant, restore_plane, unchanged
+from .psf import axes_of
 from .recipe import Recipe
 from .result import Canvas, Restoration
 
@@ -41,8 +42,8 @@ def restore_iter(
         Measured image, any unit and any kind of number; ``recipe.axes`` names its axes.
     mask : array_like, optional
         Non-zero where pixels are missing; of the image's shape, or one plane for all.
-    psf : array_like, shape (h, w), optional
-        Point spread function.
+    psf : array_like, shape (h, w) or (d, h, w), or PSF, optional
+        Point spread function; with a 3-D one stacks along z are restored whole.
     recipe : Recipe, optional
         Settings; the default restores with the embedded prior.
     prior : Denoiser, optional
@@ -65,7 +66,7 @@ def restore_iter(
     started = time.monotonic()
     recipe = recipe or Recipe()
     image, mask = _indexable(image), _indexable(mask)
-    layout = Layout.of(image, recipe.axes, recipe.region)
+    layout = Layout.of(image, recipe.axes, recipe.region, axes_of(psf))
     layout.mask_of(mask)
     engine = Engine.of(recipe, prior, cancelled)
     canvas = Canvas(layout, recipe)
@@ -125,8 +126,9 @@ def restore(
         Measured image, any unit and any kind of number; numpy, dask or zarr.
     mask : array_like, optional
         Non-zero where pixels are missing; of the image's shape, or one plane for all.
-    psf : array_like, shape (h, w), optional
-        Point spread function; a Gaussian one by ``psf_sigma`` instead.
+    psf : array_like, shape (h, w) or (d, h, w), or PSF, optional
+        Point spread function; a Gaussian one by ``psf_sigma`` instead. With a 3-D one stacks along z are restored
+        whole, with ``anisotropy`` the step between planes over the step between pixels.
     progress : callable, optional
         Receives an Update after each step.
     **settings

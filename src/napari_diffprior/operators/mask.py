@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +16,7 @@ class Mask:
 
     Parameters
     ----------
-    keep : Tensor of bool, shape (H, W)
+    keep : Tensor of bool, shape (H, W) or (D, H, W)
         True where a pixel was measured.
 
     Raises
@@ -49,7 +50,7 @@ class Mask:
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Image with the measured pixels in place and zeros in the gaps."""
-        image = y.new_zeros(*y.shape[:2], self.domain[0] * self.domain[1])
+        image = y.new_zeros(*y.shape[:2], math.prod(self.domain))
         return image.index_copy_(-1, self.index, y).view(*y.shape[:2], *self.domain)
 
     extract = apply

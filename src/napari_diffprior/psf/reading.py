@@ -70,6 +70,11 @@ def prepare(
     return _finish(_centre(values, done), done, image_shape)
 
 
+def axes_of(psf: Any) -> str:
+    """Axes that are restored together with a PSF: a 3-D one blurs planes into each other."""
+    return "zyx" if np.ndim(psf.values if isinstance(psf, PSF) else psf) == 3 else "yx"
+
+
 def prepare_psf(psf: Any) -> Array:
     """Values of the prepared PSF; see `prepare`."""
     return prepare(psf).values
