@@ -74,7 +74,7 @@ class Engine:
             return cls(recipe, device, prior, {"name": type(prior).__name__}, cancelled)
         folder = find_prior(recipe.prior)
         inner = load_prior(recipe.prior, device.name, device.precision)
-        tiled = TiledDenoiser(inner, on_tile=lambda: poll(cancelled))
+        tiled = TiledDenoiser.grown(inner, lambda: poll(cancelled))
         return cls(recipe, device, tiled, {"name": recipe.prior, "sha256": prior_identity(folder)}, cancelled)
 
     def denoiser_of(self, job: Job) -> Denoiser:

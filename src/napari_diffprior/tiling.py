@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .priors.contract import Covariance, Denoiser
+
+Corner = tuple[int, int, int]  # sample, top, left
+MULTIPLE = 8  # of pixels, in grown tiles: networks halve the resolution several times
+LONGEST = 4.0  # patches in a grown tile
+GROWN_OVERLAP = 1 / 16
+BATCH_PIXELS = 2**18  # in one call of the network
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:
@@ -20,12 +27,58 @@ def starts(length: int, tile: int, overlap: float) -> list[int]:
     return [round(i * (length - tile) / (count - 1)) for i in range(count)]
 
 
+def lay_out(length: int, tile: int, longest: int, overlap: float) -> tuple[int, list[int]]:
+    """Side and first pixels of the tiles along one axis.
+
+    A network serves larger tiles than the patches of its training nearly as well, at a fraction of the work that many
+    small overlapping ones cost; so tiles grow to cover the length with as few as ``longest`` allows.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the image.
+    tile, longest : int
+        Shortest and longest side of a tile.
+    overlap : float
+        Least share of overlap between neighbours.
+    """
+    side = max(tile, min(length, longest))
+    if length > longest > tile:
+        count = len(starts(length, longest, overlap))
+        side = min(longest, math.ceil(length / (1 + (count - 1) * (1 - overlap)) / MULTIPLE) * MULTIPLE)
+    return side, starts(length, side, overlap)
+
+
 def hann(tile: tuple[int, int], like: Tensor) -> Tensor:
     """Separable Hann window that is positive everywhere, shape (h, w)."""
     import torch
 
     lines = [torch.hann_window(side + 1, periodic=True, dtype=torch.float64)[1:] for side in tile]
     return torch.outer(*(line.clamp_min(1e-3) for line in lines)).to(like)
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Tiles over a plane, their window, and the sum of all windows."""
+
+    tile: tuple[int, int]
+    places: tuple[tuple[int, int], ...]
+    window: Tensor
+    total: Tensor
+
+    def gather(self, x: Tensor, corners: Sequence[Corner]) -> Tensor:
+        """Stack of tiles cut out of a batch of images."""
+        import torch
+
+        (height, width), empty = self.tile, x.new_empty(len(corners), x.shape[1], *self.tile)
+        for out, (b, top, left) in zip(empty, corners, strict=True):
+            out.copy_(x[b, :, top : top + height, left : left + width])
+        return empty.contiguous(memory_format=torch.channels_last)
+
+    def add(self, into: Tensor, tiles: Tensor, corners: Sequence[Corner]) -> None:
+        """Add windowed tiles to a batch of images."""
+        for (b, top, left), tile in zip(corners, tiles, strict=True):
+            into[b, :, top : top + self.tile[0], left : left + self.tile[1]].addcmul_(tile, self.window)
 
 
 @dataclass
@@ -46,6 +99,8 @@ class TiledDenoiser:
         Tiles in one call of the network; halved when the memory does not suffice.
     on_tile : callable, optional
         Called before each batch of tiles; a cancel raises here.
+    longest : int, optional
+        Side up to which tiles grow to cover the image with fewer; by default they keep their shape.
     """
 
     inner: Denoiser
@@ -53,6 +108,8 @@ class TiledDenoiser:
     overlap: float = 0.5
     batch: int = 16
     on_tile: Callable[[], None] | None = None
+    longest: int | None = None
+    _cover: tuple[Any, Cover] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take over the inner prior's properties."""
@@ -60,6 +117,12 @@ class TiledDenoiser:
         self.channels, self.ndim, self.patch = self.inner.channels, self.inner.ndim, self.inner.patch
         if self.tile is None and self.inner.patch is not None:
             self.tile = (self.inner.patch[0], self.inner.patch[1])
+
+    @classmethod
+    def grown(cls, inner: Denoiser, on_tile: Callable[[], None] | None = None) -> TiledDenoiser:
+        """Tiles that grow with the image: the default of a restoration; see docs/decisions/0003."""
+        longest = None if inner.patch is None else round(LONGEST * inner.patch[0])
+        return cls(inner, overlap=GROWN_OVERLAP, on_tile=on_tile, longest=longest)
 
     def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Covariance:
         """Error covariance of the inner prior."""
@@ -70,36 +133,59 @@ class TiledDenoiser:
         if self.tile is None:
             return self.inner(x, sigma)
         padded, crop = _pad_to_tile(x, self.tile)
-        if padded.shape[-2:] == self.tile:
+        cover = self.cover(padded)
+        if len(cover.places) == 1 and len(x) <= self._batch(cover):
+            if self.on_tile is not None:
+                self.on_tile()
             return self.inner(padded, sigma)[crop]
-        blended: Tensor = _function().apply(padded, sigma, self)
+        blended: Tensor = _function().apply(padded, sigma, self, cover)
         return blended[crop]
 
-    def corners(self, shape: Sequence[int]) -> list[tuple[int, int, int]]:
-        """(sample, top, left) of every tile of a batch of images (B, C, H, W)."""
-        assert self.tile is not None
-        tops = starts(shape[-2], self.tile[0], self.overlap)
-        lefts = starts(shape[-1], self.tile[1], self.overlap)
-        return [(b, top, left) for b in range(shape[0]) for top in tops for left in lefts]
+    def cover(self, x: Tensor) -> Cover:
+        """Tiles for images (B, C, H, W); the last one made is kept."""
+        key = (x.shape[-2:], x.dtype, x.device)
+        if self._cover is None or self._cover[0] != key:
+            self._cover = (key, self._make_cover(x))
+        return self._cover[1]
 
-    def batches(self, shape: Sequence[int], work: Callable[[list[tuple[int, int, int]]], None]) -> None:
-        """Do ``work`` on batches of corners, halving the batch when memory runs out."""
+    def _make_cover(self, x: Tensor) -> Cover:
+        assert self.tile is not None
+        rows, columns = (
+            lay_out(length, side, max(side, self.longest or 0), self.overlap)
+            for length, side in zip(x.shape[-2:], self.tile, strict=True)
+        )
+        places = tuple((top, left) for top in rows[1] for left in columns[1])
+        window = hann((rows[0], columns[0]), x)
+        total = x.new_zeros(x.shape[-2:])
+        for top, left in places:
+            total[top : top + rows[0], left : left + columns[0]] += window
+        return Cover((rows[0], columns[0]), places, window, total)
+
+    def _batch(self, cover: Cover) -> int:
+        """Tiles in one call: as many as asked for, fewer where tiles have grown."""
+        if self.longest is None:
+            return self.batch
+        return max(1, min(self.batch, BATCH_PIXELS // (cover.tile[0] * cover.tile[1])))
+
+    def batches(self, count: int, cover: Cover, work: Callable[[list[Corner]], None]) -> None:
+        """Do ``work`` on batches of corners of ``count`` images, halving the batch when memory runs out."""
         import torch
 
-        todo = self.corners(shape)
+        todo = [(b, top, left) for b in range(count) for top, left in cover.places]
         while todo:
             if self.on_tile is not None:
                 self.on_tile()
+            size = self._batch(cover)
             try:
-                work(todo[: self.batch])
+                work(todo[:size])
             except torch.OutOfMemoryError:
-                if self.batch == 1:
+                if size == 1:
                     raise
-                self.batch //= 2
+                self.batch = size // 2
                 if torch.cuda.is_available():
                     torch.cuda.empty_cache()
                 continue
-            todo = todo[self.batch :]
+            todo = todo[size:]
 
 
 def _pad_to_tile(x: Tensor, tile: tuple[int, int]) -> tuple[Tensor, tuple[Any, ...]]:
@@ -114,25 +200,8 @@ def _pad_to_tile(x: Tensor, tile: tuple[int, int]) -> tuple[Tensor, tuple[Any, .
     return pad(x, (0, right, 0, below), mode=mode), crop
 
 
-def _windows(denoiser: TiledDenoiser, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Window of a tile, and the sum of all windows over the image."""
-    assert denoiser.tile is not None
-    window = hann(denoiser.tile, x)
-    total = x.new_zeros(x.shape[-2:])
-    for _, top, left in denoiser.corners((1, *x.shape[1:])):
-        total[top : top + window.shape[0], left : left + window.shape[1]] += window
-    return window, total
-
-
-def _gather(x: Tensor, corners: Sequence[tuple[int, int, int]], tile: tuple[int, int]) -> Tensor:
-    import torch
-
-    return torch.stack([x[b, :, top : top + tile[0], left : left + tile[1]] for b, top, left in corners])
-
-
-def _add(into: Tensor, tiles: Tensor, corners: Sequence[tuple[int, int, int]]) -> None:
-    for (b, top, left), tile in zip(corners, tiles, strict=True):
-        into[b, :, top : top + tile.shape[-2], left : left + tile.shape[-1]] += tile
+def _levels(sigma: Tensor, corners: Sequence[Corner]) -> Tensor:
+    return sigma[[b for b, _, _ in corners]]
 
 
 def _function() -> Any:
@@ -141,35 +210,32 @@ def _function() -> Any:
 
     class Blend(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, x: Tensor, sigma: Tensor, denoiser: TiledDenoiser) -> Tensor:
+        def forward(ctx: Any, x: Tensor, sigma: Tensor, denoiser: TiledDenoiser, cover: Cover) -> Tensor:
             ctx.save_for_backward(x, sigma)
-            ctx.denoiser = denoiser
-            window, total = _windows(denoiser, x)
+            ctx.denoiser, ctx.cover = denoiser, cover
             blended = torch.zeros_like(x)
 
-            def work(corners: list[tuple[int, int, int]]) -> None:
-                levels = sigma[[b for b, _, _ in corners]]
-                _add(blended, window * denoiser.inner(_gather(x, corners, (window.shape[-2], window.shape[-1])), levels), corners)
+            def work(corners: list[Corner]) -> None:
+                cover.add(blended, denoiser.inner(cover.gather(x, corners), _levels(sigma, corners)), corners)
 
-            denoiser.batches(x.shape, work)
-            return blended / total
+            denoiser.batches(len(x), cover, work)
+            return blended.div_(cover.total)
 
         @staticmethod
-        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-            x, sigma = ctx.saved_tensors
-            window, total = _windows(ctx.denoiser, x)
+        def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+            (x, sigma), cover = ctx.saved_tensors, ctx.cover
             pulled = torch.zeros_like(x)
-            weighted = gradient / total
+            weighted = gradient / cover.total
 
-            def work(corners: list[tuple[int, int, int]]) -> None:
+            def work(corners: list[Corner]) -> None:
                 with torch.enable_grad():
-                    tiles = _gather(x, corners, (window.shape[-2], window.shape[-1])).detach().requires_grad_()
-                    denoised = ctx.denoiser.inner(tiles, sigma[[b for b, _, _ in corners]])
-                    along = window * _gather(weighted, corners, (window.shape[-2], window.shape[-1]))
-                    (vjp,) = torch.autograd.grad(denoised, tiles, along)
-                _add(pulled, vjp, corners)
+                    tiles = cover.gather(x.detach(), corners).requires_grad_()
+                    denoised = ctx.denoiser.inner(tiles, _levels(sigma, corners))
+                    (vjp,) = torch.autograd.grad(denoised, tiles, cover.window * cover.gather(weighted, corners))
+                for (b, top, left), tile in zip(corners, vjp, strict=True):
+                    pulled[b, :, top : top + cover.tile[0], left : left + cover.tile[1]] += tile
 
-            ctx.denoiser.batches(x.shape, work)
-            return pulled, None, None
+            ctx.denoiser.batches(len(x), cover, work)
+            return pulled, None, None, None
 
     return Blend

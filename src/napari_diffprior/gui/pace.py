@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..recipe import Recipe
-from ..tiling import starts
+from ..tiling import GROWN_OVERLAP, LONGEST, lay_out
 
 if TYPE_CHECKING:
     from .worker import Progress
@@ -36,7 +36,7 @@ def _key(recipe: Recipe) -> tuple[str, ...]:
     return recipe.sampler, recipe.prior, recipe.device, recipe.precision
 
 
-def count_tiles(shape: tuple[int, ...], patch: tuple[int, ...], overlap: float = 0.5) -> int:
+def count_tiles(shape: tuple[int, ...], patch: tuple[int, ...]) -> int:
     """Tiles of all planes of an image.
 
     Parameters
@@ -44,12 +44,11 @@ def count_tiles(shape: tuple[int, ...], patch: tuple[int, ...], overlap: float =
     shape : tuple of int
         Image, the plane last.
     patch : tuple of int
-        Tile of the prior.
-    overlap : float
-        Share of overlap between neighbours.
+        Patch of the prior, from which tiles grow.
     """
     *leading, height, width = shape
-    return math.prod(leading) * len(starts(height, patch[0], overlap)) * len(starts(width, patch[-1], overlap))
+    along = [len(lay_out(n, p, round(LONGEST * p), GROWN_OVERLAP)[1]) for n, p in ((height, patch[0]), (width, patch[-1]))]
+    return math.prod([*leading, *along])
 
 
 def duration(seconds: float) -> str:
