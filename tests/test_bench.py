@@ -143,7 +143,7 @@ def quick():
 
 
 def test_poster_has_its_nine_rows_and_one_for_each_sampler(quick, picture):
-    rows = poster([picture], quick, ["decoupled"], starts=(4, 5, 6))
+    rows = poster([picture], quick, ["decoupled"], starts=(4, 5, 6), thin=2)
     assert [(row["method"], row["start"]) for row in rows[:3]] == [("sdedit", 4), ("score_ald", 4), ("dps", 4)]
     assert len(rows) == 10
     assert rows[-1]["start"] is None

@@ -62,6 +62,7 @@ class Options:
 def poster_(
     *,
     starts: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)] = (300, 400, 500),
+    thin: int = 1,
     samples: int = 1,
     options: Options = Options(),
 ) -> None:
@@ -73,12 +74,14 @@ def poster_(
     ----------
     starts
         Timesteps T.
+    thin
+        Timesteps to a step: 1 as on the poster, 10 for a tenth of the work.
     samples
         Posterior samples whose mean is measured.
     """
     from ..bench.poster import COLUMNS, poster
 
-    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: poster(pictures, settings, names, starts, say))
+    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: poster(pictures, settings, names, starts, thin, say))
 
 
 @bench.command(name="quality")
