@@ -1,0 +1,187 @@
+"""One restoration by this package, by deepinv or by diffusers: same weights, measurement, operator, noise and calls.
+
+Each function takes a Problem and gives the restored picture in its units. Run in the environment of setup.sh only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_diffprior.bench.pictures import clean_pictures
+from napari_diffprior.bench.tasks import Task, make_task
+from napari_diffprior.measurement import Intensity
+from napari_diffprior.priors.store import find_prior, load_prior
+from napari_diffprior.restoration import restore
+
+Array = np.ndarray[Any, Any]
+START = 500  # timestep at which SDEdit begins
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task, the number of network calls, and how the network runs."""
+
+    task: Task
+    prior: str
+    calls: int
+    seed: int
+    precision: str
+    untiled: bool
+
+    @classmethod
+    def of(cls, name: str, size: int, **settings: Any) -> Problem:
+        """Task on a crop of the package's sample, doubled by reflection where it is larger than that."""
+        (picture,) = clean_pictures(size=min(size, 256), count=1)
+        copies = math.ceil(size / len(picture))
+        picture = np.pad(picture, (0, (copies - 1) * len(picture)), mode="symmetric")[:size, :size]
+        return cls(make_task(name, picture), **settings)
+
+    @property
+    def measured(self) -> Array:
+        return np.ones(self.task.image.shape, bool) if self.task.mask is None else ~self.task.mask
+
+    @property
+    def intensity(self) -> Intensity:
+        return Intensity.of(self.task.image[self.measured])
+
+
+def ours(sampler: str, **options: Any) -> Callable[[Problem], Array]:
+    """This package, as a user calls it, with the same number of network calls."""
+
+    def run(problem: Problem) -> Array:
+        prior: Any = problem.prior
+        if problem.untiled:
+            prior = load_prior(prior, "cpu", "float32" if problem.precision == "float32" else "bfloat16")
+        result = restore(
+            problem.task.image,
+            sampler=sampler,
+            steps=problem.calls,
+            samples=1,
+            seed=problem.seed,
+            prior=prior,
+            device="cpu",
+            precision=problem.precision,
+            options=options,
+            **problem.task.settings(),
+        )
+        assert result.calls == problem.calls, f"{sampler} made {result.calls} calls, not {problem.calls}"
+        return result.mean
+
+    return run
+
+
+# ---------------------------------------------------------------- deepinv
+
+
+class Unit(torch.nn.Module):
+    """The prior as deepinv's denoisers are: images in [0, 1], noise in the same unit; counts its calls."""
+
+    def __init__(self, prior: Any) -> None:
+        super().__init__()
+        self.prior, self.calls = prior, 0
+
+    def forward(self, x: torch.Tensor, sigma: Any, *_: Any, **__: Any) -> torch.Tensor:
+        self.calls += 1
+        level = 2 * torch.as_tensor(sigma, dtype=torch.float32).reshape(-1).expand(len(x))
+        level = level.clamp(self.prior.sigma_min, self.prior.sigma_max)
+        return (self.prior(2 * x.float() - 1, level) + 1) / 2
+
+
+def _physics(problem: Problem) -> tuple[Any, torch.Tensor]:
+    """Operator and measurement in [0, 1]."""
+    import deepinv
+
+    task, scale = problem.task, problem.intensity
+    noise = deepinv.physics.GaussianNoise(sigma=task.noise / scale.scale / 2)
+    y = torch.as_tensor((scale.to_model(task.image) + 1) / 2, dtype=torch.float32)[None, None]
+    if task.psf is not None:
+        psf = torch.as_tensor(task.psf[::-1, ::-1].copy(), dtype=torch.float32)[None, None]
+        return deepinv.physics.Blur(filter=psf, padding="valid", use_fft=True, noise_model=noise), y
+    keep = torch.as_tensor(problem.measured, dtype=torch.float32)[None, None]
+    return deepinv.physics.Inpainting(img_size=(1, *task.image.shape), mask=keep, noise_model=noise), y * keep
+
+
+def peer(make: Callable[[Any, Problem], Any]) -> Callable[[Problem], Array]:
+    """A method of deepinv."""
+
+    def run(problem: Problem) -> Array:
+        physics, y = _physics(problem)
+        denoiser = Unit(load_prior(problem.prior, "cpu", "float32" if problem.precision == "float32" else "bfloat16"))
+        restored = make(denoiser, problem)(y, physics, seed=problem.seed + 1)  # its seed 0 means none
+        assert denoiser.calls in (problem.calls, problem.calls - 1), f"{denoiser.calls} calls, not {problem.calls}"
+        model = (2 * restored[0, 0].double() - 1).cpu().numpy()
+        top, left = ((got - want) // 2 for got, want in zip(model.shape, problem.task.image.shape, strict=True))
+        visible = model[top : top + problem.task.image.shape[0], left : left + problem.task.image.shape[1]]
+        return np.asarray(problem.intensity.to_image(visible))
+
+    return run
+
+
+def _dps(denoiser: Any, problem: Problem) -> Any:
+    from deepinv.sampling import DPS
+
+    return DPS(denoiser, num_steps=problem.calls + 1, rng=torch.Generator())
+
+
+def _diffpir(denoiser: Any, problem: Problem) -> Any:
+    from deepinv.optim import L2
+    from deepinv.sampling import DiffPIR
+
+    noise = problem.task.noise / problem.intensity.scale / 2
+    return DiffPIR(denoiser, L2(), sigma=noise, max_iter=problem.calls)
+
+
+def _ddrm(denoiser: Any, problem: Problem) -> Any:
+    from deepinv.sampling import DDRM
+
+    return DDRM(denoiser, sigmas=np.linspace(1, 0, problem.calls))
+
+
+def _posterior(denoiser: Any, problem: Problem) -> Any:
+    from deepinv.sampling import ALDDataFidelity, DDPMSolver, PosteriorDiffusion, VariancePreservingDiffusion
+
+    times = torch.linspace(1, 0, problem.calls + 1, dtype=torch.float64)
+    return PosteriorDiffusion(
+        data_fidelity=ALDDataFidelity(),
+        denoiser=denoiser,
+        sde=VariancePreservingDiffusion(alpha=1.0),
+        solver=DDPMSolver(timesteps=times, rng=torch.Generator()),
+    )
+
+
+# ---------------------------------------------------------------- diffusers
+
+
+def diffusers_sdedit(problem: Problem) -> Array:
+    """SDEdit as a loop over diffusers' own scheduler."""
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    folder = find_prior(problem.prior)
+    scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
+    network = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).eval()
+    scheduler.set_timesteps(round(problem.calls * 1000 / START))
+    generator = torch.Generator().manual_seed(problem.seed)
+    data = torch.as_tensor(problem.intensity.to_model(problem.task.image), dtype=torch.float32)[None, None]
+    times = scheduler.timesteps[-problem.calls :]
+    x = scheduler.add_noise(data, torch.randn(data.shape, generator=generator), times[:1])
+    with torch.no_grad():
+        for time in times:
+            x = scheduler.step(network(x, time).sample, time, x, generator=generator).prev_sample
+    return np.asarray(problem.intensity.to_image(x[0, 0].double().numpy()))
+
+
+PAIRS: dict[str, tuple[Callable[[Problem], Array], Callable[[Problem], Array], tuple[str, ...]]] = {
+    "dps": (ours("dps"), peer(_dps), ("scattered", "deblur")),
+    "dps, published guidance": (ours("dps", guidance="norm"), peer(_dps), ("scattered", "deblur")),
+    "diffpir": (ours("diffpir"), peer(_diffpir), ("scattered", "deblur")),
+    "ddrm": (ours("ddrm"), peer(_ddrm), ("scattered",)),
+    "score_ald": (ours("score_ald"), peer(_posterior), ("scattered", "deblur")),
+    "sdedit": (ours("sdedit", start=START, repeats=1), diffusers_sdedit, ("denoise",)),
+    "decoupled": (ours("decoupled"), peer(_dps), ("scattered", "deblur")),
+}
