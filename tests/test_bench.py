@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +16,14 @@ from napari_diffprior.bench.pictures import clean_pictures
 from napari_diffprior.bench.poster import poster
 from napari_diffprior.bench.quality import quality
 from napari_diffprior.bench.scoring import Settings, covered
+from napari_diffprior.bench.speed import run_case
+from napari_diffprior.bench.speed_case import Case, needed
 from napari_diffprior.bench.tables import Column, Files, markdown, text
 from napari_diffprior.bench.tasks import TASKS, make_task, make_tasks, motion_psf
 from napari_diffprior.metrics import psnr
+from napari_diffprior.recipe import Recipe
 from napari_diffprior.registry import registered
+from napari_diffprior.restoration import Restoration
 
 
 def flat_prior():
@@ -121,20 +124,23 @@ def test_pictures_are_crops_of_the_package_or_of_files(tmp_path):
             clean_pictures(paths, size, count)
 
 
+def restoration(mean, std, samples):
+    """A result of which only mean and std are left."""
+    return Restoration(mean, std, np.zeros((0, *mean.shape)), (1.0,) * samples, 1, 1.0, Recipe(samples=samples), {})
+
+
 def test_the_interval_covers_one_more_draw_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(5, 2, (5, 200, 200))
-    result = SimpleNamespace(mean=draws[:4].mean(0), std=draws[:4].std(0, ddof=1), misfit=(1.0,) * 4)
+    mean, std = draws[:4].mean(0), draws[:4].std(0, ddof=1)
     for level in (0.5, 0.9):
-        assert covered(result, draws[4], level) == pytest.approx(level, abs=0.01)
-    tight = SimpleNamespace(mean=result.mean, std=0.5 * result.std, misfit=result.misfit)
-    assert covered(tight, draws[4], 0.9) < 0.75
-    assert math.isnan(covered(SimpleNamespace(mean=0, std=0, misfit=(1.0,)), draws[4], 0.9))
+        assert covered(restoration(mean, std, 4), draws[4], level) == pytest.approx(level, abs=0.01)
+    assert covered(restoration(mean, 0.5 * std, 4), draws[4], 0.9) < 0.75
+    assert math.isnan(covered(restoration(mean, 0 * std, 1), draws[4], 0.9))
 
 
 def test_only_the_chosen_pixels_count():
     where = np.eye(8, dtype=bool)
-    result = SimpleNamespace(mean=np.zeros((8, 8)), std=np.ones((8, 8)), misfit=(1.0, 1.0))
-    assert covered(result, np.where(where, 0.0, 1e6), 0.9, where) == 1
+    assert covered(restoration(np.zeros((8, 8)), np.ones((8, 8)), 2), np.where(where, 0.0, 1e6), 0.9, where) == 1
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +148,10 @@ def quick():
     return Settings(prior=flat_prior(), samples=2, steps=3)
 
 
-def test_poster_has_its_nine_rows_and_one_for_each_sampler(quick, picture):
+def test_poster_has_its_rows_for_each_start_and_one_for_each_sampler(quick, picture):
     rows = poster([picture], quick, ["decoupled"], starts=(4, 5, 6), thin=2)
-    assert [(row["method"], row["start"]) for row in rows[:3]] == [("sdedit", 4), ("score_ald", 4), ("dps", 4)]
-    assert len(rows) == 10
+    assert [row["method"] for row in rows[:4]] == ["sdedit", "score_ald", "dps, fixed scale", "dps, calibrated"]
+    assert [row["start"] for row in rows] == [4] * 4 + [5] * 4 + [6] * 4 + [None]
     assert rows[-1]["start"] is None
     assert all(math.isfinite(row[f"{task}_psnr"]) for row in rows for task in ("deblur", "scattered", "hole"))
 
@@ -220,3 +226,27 @@ def test_command_line(capsys, tmp_path):
     for mistake in (["--samplers", "decuopled"], ["--prior", "nothing"], ["--tasks", "denoize"], ["--csv", "missing/x.csv"]):
         assert cli.run(["bench", "quality", "--size", "64", *mistake]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_recomputed_forward_pass_is_no_need():
+    tile, gradient = ((4, 1, 64, 64), False), ((4, 1, 64, 64), True)
+    assert needed([tile, tile]) == [tile, tile]
+    assert needed([tile, gradient, tile, gradient]) == [gradient, gradient]
+    assert needed([gradient]) == [gradient]
+
+
+def test_speed_of_a_case_in_its_own_process(capsys, tmp_path):
+    options = ["--sizes", "64", "--batches", "2", "--steps", "2", "--repeats", "1"]
+    assert cli.run(["bench", "speed", "--samplers", "decoupled", *options, "--json", str(tmp_path / "speed.json")]) == 0
+    (row,) = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert row["calls"] == 2
+    assert row["pixels"] == pytest.approx(4)  # a tile is 128 pixels wide, the image 64
+    assert row["ratio"] > 0.5
+    assert row["mebibytes"] > 100
+    assert "ratio" in capsys.readouterr().out
+
+
+def test_a_case_that_fails_says_why():
+    row = run_case(Case(sampler="decoupled", size=64, prior="nothing"))
+    assert "there is no prior" in row["note"]
+    assert math.isnan(row["ratio"])

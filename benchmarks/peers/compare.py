@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Side:
 
     def __init__(self, pair: str, side: int, settings: dict[str, Any]) -> None:
         command = [sys.executable, __file__, "--serve", json.dumps([pair, side, settings])]
-        self.errors = Path(f"/tmp/peers.{side}.log").open("w+")  # noqa: SIM115
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, cwd=Path(__file__).parent
         )
@@ -139,22 +139,6 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    from importlib.metadata import version
-
-    import torch
-
-    cpu = Path("/proc/cpuinfo")
-    names = [text.split(":")[1].strip() for text in cpu.read_text().splitlines() if "model name" in text] if cpu.exists() else []
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": len(names),
-        "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("torch", "deepinv", "diffusers", "napari-diffprior")},
-    }
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -183,8 +167,13 @@ def main() -> None:
             rows.append(compare(pair, task, options))
             print(line(rows[-1]), flush=True)
     if options.json:
+        from importlib.metadata import version
+
+        from napari_diffprior.bench.speed import machine
+
+        about = machine() | {"deepinv": version("deepinv")}
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        options.json.write_text(json.dumps({"machine": machine(), "options": plain, "rows": rows}, indent=1))
+        options.json.write_text(json.dumps({"machine": about, "options": plain, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

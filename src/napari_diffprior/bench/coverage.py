@@ -30,9 +30,9 @@ def coverage_table(
 ) -> list[dict[str, Any]]:
     """Coverage at 50 and 90 % of every sampler, for each task at its two noise levels.
 
-    The interval is that of `scoring.covered`: mean +- t sqrt(1 + 1/N) std, from the mean and the std that the
-    restoration reports to its user. A pixel counts as covered if the truth lies in it; figures are means over pixels
-    and pictures.
+    The interval is the one that the restoration reports to its user, see `scoring.covered`; with up to 18 samples
+    mean +- t sqrt(1 + 1/N) std. A pixel counts as covered if the truth lies in it; figures are means over pixels and
+    pictures.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,14 @@ from .tasks import make_task
 Array = np.ndarray[Any, Any]
 
 TASKS = ("deblur", "scattered", "hole")
-METHODS = ("sdedit", "score_ald", "dps")
+# Name in the table, sampler, options. SDEdit edits once, so that each method makes T network calls; DPS comes as
+# published, with a fixed scale, and with the weight that follows from noise and calibration.
+METHODS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("sdedit", "sdedit", {"repeats": 1}),
+    ("score_ald", "score_ald", {}),
+    ("dps, fixed scale", "dps", {"guidance": "norm"}),
+    ("dps, calibrated", "dps", {"guidance": "calibrated"}),
+)
 STARTS = (300, 400, 500)
 COLUMNS = [
     Column("method", "method"),
@@ -49,8 +56,7 @@ def poster(
     samplers : sequence of str
         Samplers that follow with their defaults; empty for all that are registered, the three among them.
     starts : sequence of int
-        Timesteps T of 1000 at which the three methods begin. Each takes T steps, as on the poster; SDEdit edits once,
-        so that a row costs each method T network calls.
+        Timesteps T of 1000 at which the three methods begin. Each makes T network calls, as on the poster.
     thin : int
         Timesteps to a step: 1 as on the poster, 10 for a tenth of the work.
     say : callable
@@ -63,10 +69,10 @@ def poster(
     """
     tasks = {name: [make_task(name, picture, seed=settings.seed) for picture in pictures] for name in TASKS}
     rows = []
-    for method, start, options in _runs(starts, thin, chosen_samplers(samplers)):
+    for method, sampler, start, options in _runs(starts, thin, chosen_samplers(samplers)):
         row: dict[str, Any] = {"method": method, "start": start}
         for name, damaged in tasks.items():
-            results, refusal = attempt(damaged, method, settings, options)
+            results, refusal = attempt(damaged, sampler, settings, options)
             found = mean_score([score(result, task.reference) for result, task in zip(results, damaged, strict=bool(results))])
             row |= {f"{name}_psnr": found.psnr, f"{name}_lpips": found.lpips}
             say(f"{method} {start or 'defaults'} {name}: {refusal or f'{found.psnr:.2f} / {found.lpips:.4f}'}")
@@ -74,10 +80,9 @@ def poster(
     return rows
 
 
-def _runs(starts: Sequence[int], thin: int, samplers: Sequence[str]) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
+def _runs(starts: Sequence[int], thin: int, samplers: Sequence[str]) -> Iterator[tuple[str, str, int | None, dict[str, Any]]]:
     for start in starts:
-        for method in METHODS:
-            once = {"repeats": 1} if method == "sdedit" else {}
-            yield method, start, {"start": start, "steps": max(1, start // thin), **once}
-    for method in samplers:
-        yield method, None, {}
+        for label, sampler, options in METHODS:
+            yield label, sampler, start, {"start": start, "steps": max(1, start // thin), **options}
+    for sampler in samplers:
+        yield sampler, sampler, None, {}

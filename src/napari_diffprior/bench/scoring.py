@@ -138,11 +138,12 @@ def score(result: Restoration, reference: Array) -> Score:
 
 
 def covered(result: Restoration, reference: Array, level: float, where: Array | None = None) -> float:
-    """Share of the truth's pixels in the interval that a user reads off mean and std.
+    """Share of the truth's pixels between the two quantiles that the restoration itself reports.
 
-    The interval is mean +- t sqrt(1 + 1/N) std, with Student's t quantile of N - 1 degrees of freedom: where the
-    truth lies if it is one more draw of the Gaussian of which mean and std are known from N samples. ``std`` is what
-    the restoration reports, with the prior's coverage factor in it if the prior has one.
+    For up to 18 samples they are mean +- t sqrt(1 + 1/N) std, with Student's t of N - 1 degrees of freedom: where the
+    truth lies if it is one more draw of the Gaussian of which mean and std are known from N samples. ``std`` is the
+    reported one, with the prior's coverage factor in it if the prior has one. From 19 samples on they are the samples'
+    own quantiles, widened by the same factor (`uncertainty.quantile`).
 
     Parameters
     ----------
@@ -154,14 +155,11 @@ def covered(result: Restoration, reference: Array, level: float, where: Array | 
     where : ndarray of bool, shape (H, W), optional
         Pixels that count; all by default.
     """
-    from scipy.special import stdtrit
-
-    count = len(result.misfit)
-    if count < 2:
+    if result.recipe.samples < 2:
         return math.nan
-    half = stdtrit(count - 1, (1 + level) / 2) * math.sqrt(1 + 1 / count) * result.std
+    low, high = (result.quantile((1 + side * level) / 2) for side in (-1, 1))
     kept = ... if where is None else where
-    return coverage((result.mean - half)[kept], (result.mean + half)[kept], reference[kept])
+    return coverage(low[kept], high[kept], reference[kept])
 
 
 def attempt(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -116,7 +116,8 @@ def coverage_(
 ) -> None:
     """Print how often the truth lies in the 50 % and 90 % intervals, per task, noise level and sampler.
 
-    The interval is mean +- t sqrt(1 + 1/N) std, from the mean and std of N samples that a restoration reports.
+    The interval is what a restoration reports: for up to 18 samples mean +- t sqrt(1 + 1/N) std, with the prior's
+    coverage factor in std; from 19 on the samples' own quantiles, widened by the same factor.
 
     Parameters
     ----------
@@ -130,6 +131,65 @@ def coverage_(
     _run(options, samples, COLUMNS, lambda pictures, settings, names, say: coverage_table(pictures, settings, names, tasks, say))
 
 
+@bench.command(name="speed")
+def speed_(
+    *,
+    samplers: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    sizes: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)] = (256, 1024),
+    batches: Annotated[tuple[int, ...], Parameter(negative="", consume_multiple=True)] = (1, 8),
+    steps: int = 10,
+    repeats: int = 5,
+    prior: str = "microscopy",
+    device: str = "auto",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    csv: Path | None = None,
+    json: Annotated[Path | None, Parameter(negative="")] = None,
+    markdown: Path | None = None,
+) -> None:
+    """Print wall time, bare network calls of the same number and shapes, their ratio, and peak memory.
+
+    Each case is a process of its own; restoration and bare calls take turns, and medians are reported.
+
+    Parameters
+    ----------
+    samplers
+        Samplers by name; by default all.
+    sizes
+        Sides of the images, in pixels.
+    batches
+        Samples drawn at once.
+    steps
+        Steps of every sampler.
+    repeats
+        Turns, after one to warm up.
+    prior
+        Name of an embedded prior, or a folder in the diffusers layout.
+    device
+        auto, cpu, cuda or mps.
+    precision
+        auto, float32 or bfloat16.
+    csv
+        File for the rows.
+    json
+        File for the rows, with every single time and the machine.
+    markdown
+        File for the table.
+    """
+    from ..bench.speed import COLUMNS, machine, speed
+    from ..bench.tables import Files, text
+
+    files = Files(csv, json, markdown)
+    files.check()
+    settings = {"steps": steps, "repeats": repeats, "prior": prior, "device": device, "precision": precision}
+    rows = speed(samplers, sizes, batches, _progress, **settings)
+    files.write(rows, COLUMNS, machine())
+    write_line(text(rows, COLUMNS))
+
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callable[..., list[dict[str, Any]]]) -> None:
     """Pictures in, table out; progress goes to stderr."""
     from ..bench.pictures import clean_pictures
@@ -140,6 +200,6 @@ def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callab
     files.check()
     settings = Settings(options.prior, samples, options.steps, options.seed, options.device)
     pictures = clean_pictures(options.pictures, options.size, options.images)
-    rows = measure(pictures, settings, options.samplers, lambda line: sys.stderr.write(f"{line}\n"))
+    rows = measure(pictures, settings, options.samplers, _progress)
     files.write(rows, columns, settings.about() | {"pictures": [str(path) for path in options.pictures], "size": options.size})
     write_line(text(rows, columns))
