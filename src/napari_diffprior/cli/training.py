@@ -20,7 +20,9 @@ def train(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     size: str = "s",
     minutes: float = 60.0,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
     licence: str = "unknown",
+    attribution: str = "",
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
 ) -> None:
     """Train a prior on folders of images; run the same command again to continue.
@@ -28,22 +30,27 @@ def train(
     Parameters
     ----------
     data
-        Folders or files: TIFF, PNG, WebP, JPEG, NPY.
+        Folders or files: TIFF, PNG, WebP, JPEG, NPY, OME-Zarr.
     output
         Folder of the prior; the run's state lies beside it in <output>.run.
     size
         s: about 3 million parameters, for a CPU; m: 12 million, for a GPU.
     minutes
         Time to train; the learning rate ends with it.
+    from_
+        Fine-tune this prior, a name or a folder, instead of training from nothing.
     licence
         Licence of the data, for the prior's card.
+    attribution
+        Who must be named for the data, for the prior's card.
     set_
         Any other training setting as name=value.
     """
     from ..params import from_dict
     from ..train.command import train_prior
-    from ..train.loop import TrainSettings
+    from ..train.loop import FINE_TUNING_RATE, TrainSettings
 
     options = dict(assignment(text) for text in set_)
-    settings = from_dict(TrainSettings, {"size": size, "minutes": minutes, **options})
-    train_prior(data, output, settings, licence, lambda event: write_line(json.dumps(event)))
+    gentle = {"from_prior": from_, "learning_rate": FINE_TUNING_RATE} if from_ else {}
+    settings = from_dict(TrainSettings, {"size": size, "minutes": minutes, **gentle, **options})
+    train_prior(data, output, settings, licence, lambda event: write_line(json.dumps(event)), attribution)

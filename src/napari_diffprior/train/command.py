@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..params import to_dict
 from .card import collections
-from .data import hold_out, read_folder
+from .data import TrainingImage, hold_out, read_folder
 from .loop import Event, TrainSettings, train, write_json
 
-FEWEST = 500
+FEWEST, FEWEST_TUNED = 500, 50
 
 
-def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, licence: str, emit: Callable[[Event], None]) -> None:
+def train_prior(
+    data: Sequence[Path],
+    output: Path,
+    settings: TrainSettings,
+    licence: str,
+    emit: Callable[[Event], None],
+    attribution: str = "",
+) -> None:
     """Train, or continue to train, and write the prior when the time is used up.
 
     Parameters
@@ -27,25 +36,29 @@ def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, lic
         Licence of the data.
     emit : callable
         Receives events of JSON types.
+    attribution : str
+        Who must be named for the data, for the card.
 
     Raises
     ------
     ValueError
-        If there are too few patches to learn from.
+        If there are too few patches to learn from, or the output cannot be replaced.
     """
+    from accelerate import PartialState
+
     from .state import Run
     from .store import write_prior
 
-    patch = max(settings.patches)
-    images, skipped = read_folder(data, patch)
-    patches = sum(image.pixels.size // patch**2 for image in images)
-    if patches < FEWEST:
-        raise ValueError(f"{patches} patches of {patch} pixels: use at least {FEWEST}, or a smaller patch.")
+    if output.exists() and not (output / "prior.json").is_file():
+        raise ValueError(f"{output} exists and is not a prior: choose another output folder.")
+    images, skipped = read_folder(data, max(settings.patches), settings.noise_limit)
+    check_enough(images, skipped, settings)
     kept, held = hold_out(images, settings.held_out)
     run_folder = output.with_name(f"{output.name}.run")
     run_folder.mkdir(parents=True, exist_ok=True)
-    emit({"event": "data", "images": len(kept), "held_out": len(held), "skipped": skipped})
-    write_json(run_folder / "skipped.json", skipped)
+    if PartialState().is_main_process:
+        emit({"event": "data", "images": len(kept), "held_out": len(held), "skipped": skipped})
+        write_json(run_folder / "skipped.json", skipped)
     started = time.monotonic()
     progress = train(kept, held, run_folder, settings, emit)
     run = Run.open(run_folder, settings)
@@ -53,7 +66,8 @@ def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, lic
         return
     facts = {
         "licence": licence,
-        "command": f"diffprior train {' '.join(path.name for path in data)} -o {output.name} --minutes {settings.minutes:g}",
+        "attribution": attribution,
+        "command": _command(data, output, settings),
         "machine": _machine(run.accelerator.device.type, run.accelerator.num_processes),
         "collections": collections(kept),
         "images": len(kept),
@@ -65,6 +79,31 @@ def train_prior(data: Sequence[Path], output: Path, settings: TrainSettings, lic
     }
     write_prior(run.averaged_network(), output, held, settings, facts)
     emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
+
+
+def check_enough(images: Sequence[TrainingImage], skipped: Sequence[str], settings: TrainSettings) -> None:
+    """Refuse data that are too few to learn from, with what to do instead."""
+    patch = max(settings.patches)
+    patches = sum(image.pixels.size // patch**2 for image in images)
+    fewest = FEWEST_TUNED if settings.from_prior else FEWEST
+    if patches >= fewest:
+        return
+    advice = "add images" if settings.from_prior else "fine-tune with --from microscopy"
+    first = f" {len(skipped)} skipped, the first: {skipped[0]}." if skipped else ""
+    raise ValueError(f"{patches} patches of {patch} pixels: use at least {fewest}, or {advice}.{first}")
+
+
+def _command(data: Sequence[Path], output: Path, settings: TrainSettings) -> str:
+    """The command that makes this prior from the data."""
+    usual = to_dict(TrainSettings())
+    named = {"size": "--size", "minutes": "--minutes", "from_prior": "--from"}
+    words = ["diffprior train", *(path.name for path in data), "-o", output.name]
+    for name, value in to_dict(settings).items():
+        if name == "minutes" or value != usual[name]:
+            words += (
+                [named[name], f"{value}"] if name in named else ["--set", f"{name}={json.dumps(value, separators=(',', ':'))}"]
+            )
+    return " ".join(words)
 
 
 def _machine(device: str, processes: int) -> str:

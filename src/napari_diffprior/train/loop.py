@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..priors.sigma import SigmaTable
 
 SIZES = {"s": ((32, 64, 96, 128), 1), "m": ((64, 96, 128, 192), 2)}
+FINE_TUNING_RATE = 1e-4
 Event = dict[str, Any]
 
 
@@ -36,9 +37,16 @@ class TrainSettings:
     )
     pixels: Annotated[int, Ge(4096), Ui("Batch", "pixels in one training step")] = 65536
     minutes: Annotated[float, Gt(0), Ui("Minutes", "training time; the learning rate ends with it")] = 60.0
+    steps: Annotated[Annotated[int, Ge(1)] | None, Ui("Steps", "most training steps; empty: as many as the time allows")] = None
+    from_prior: Annotated[str | None, Ui("Fine-tune", "prior whose weights the training starts from; empty: from nothing")] = None
     learning_rate: Annotated[float, Gt(0), Le(0.1), Ui("Learning rate", "peak of AdamW's learning rate")] = 6e-4
     ema: Annotated[float, Ge(0), Le(1), Ui("EMA", "decay of the averaged weights in one step")] = 0.999
     held_out: Annotated[float, Gt(0), Le(0.5), Ui("Held out", "share of the sources kept for calibration")] = 0.06
+    noise_limit: Annotated[
+        float, Gt(0), Ui("Noise limit", "share of an image's range; noisier images are reduced in size or left out")
+    ] = 0.035
+    save_minutes: Annotated[float, Gt(0), Ui("Save", "minutes between two checkpoints")] = 1.0
+    sample_minutes: Annotated[float, Gt(0), Ui("Samples", "minutes between two pictures of samples")] = 15.0
     calibration: Annotated[
         int, Ge(0), Ui("Coverage patches", "held-out patches for each noise level and task of the coverage factor; 0: none")
     ] = 3
@@ -101,10 +109,15 @@ def velocity_loss(network: Any, clean: Tensor, noise: Tensor, sigma: Tensor, tab
     return loss
 
 
+def share_done(settings: TrainSettings, progress: Progress) -> float:
+    """Share of the training that is done, by the clock or by the steps, at most 1."""
+    by_steps = progress.step / settings.steps if settings.steps else 0.0
+    return min(max(progress.seconds / (60 * settings.minutes), by_steps), 1.0)
+
+
 def learning_rate(settings: TrainSettings, progress: Progress) -> float:
-    """Warm-up over 200 steps, constant for half the time, then a cosine to zero at its end."""
-    share = min(progress.seconds / (60 * settings.minutes), 1.0)
-    fall = 0.5 * (1 + math.cos(math.pi * max(0.0, share - 0.5) / 0.5))
+    """Warm-up over 200 steps, constant for half the training, then a cosine to zero at its end."""
+    fall = 0.5 * (1 + math.cos(math.pi * max(0.0, share_done(settings, progress) - 0.5) / 0.5))
     return settings.learning_rate * min(1.0, (progress.step + 1) / 200) * max(fall, 1e-3)
 
 
@@ -113,13 +126,27 @@ def patch_now(settings: TrainSettings, progress: Progress) -> int:
     return settings.patches[progress.step % len(settings.patches)]
 
 
+@dataclass
+class Every:
+    """Asks for something once in so many seconds."""
+
+    seconds: float
+    last: float = field(default_factory=time.monotonic)
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        if time.monotonic() - self.last < self.seconds:
+            return False
+        self.last = time.monotonic()
+        return True
+
+
 def train(
     images: Sequence[TrainingImage],
     held: Sequence[TrainingImage],
     folder: Path,
     settings: TrainSettings,
     emit: Callable[[Event], None],
-    save_every: float = 60.0,
 ) -> Progress:
     """Train, or continue, the run in a folder until its time is used up or a file ``stop`` appears in it.
 
@@ -132,29 +159,46 @@ def train(
     settings : TrainSettings
     emit : callable
         Receives an event (JSON types) about every ten seconds.
-    save_every : float
-        Seconds between two checkpoints.
+
+    Raises
+    ------
+    ValueError
+        If the state or the prior to start from does not fit the settings.
     """
     from .state import Run
 
     run = Run.open(folder, settings)
-    last_save = last_event = time.monotonic()
-    while run.progress.seconds < 60 * settings.minutes and not (folder / "stop").exists():
+    report, save, show = Every(10), Every(60 * settings.save_minutes), Every(60 * settings.sample_minutes)
+    _, stop = run.agree(0.0, (folder / "stop").exists())
+    losses: list[float] = []
+    while not stop and share_done(settings, run.progress) < 1:
         started = time.monotonic()
-        loss = run.step(images)
-        run.progress.seconds += run.agreed(time.monotonic() - started)
-        if run.main and time.monotonic() - last_event > 10:
-            last_event = time.monotonic()
-            left = 60 * settings.minutes - run.progress.seconds
-            emit({"event": "step", "step": run.progress.step, "loss": loss, "images": run.progress.images, "eta_s": round(left)})
-        if run.main and time.monotonic() - last_save > save_every:
+        losses.append(run.step(images))
+        seconds, stop = run.agree(time.monotonic() - started, (folder / "stop").exists())
+        run.progress.seconds += seconds
+        if not run.main:
+            continue
+        if report.due():
+            emit(_step_event(settings, run.progress, losses))
+            losses.clear()
+        if save.due():
             run.validate(held, emit)
             run.save(folder)
-            last_save = time.monotonic()
+        if show.due():
+            run.show(folder / "samples.png", emit)
     if run.main:
         run.validate(held, emit)
         run.save(folder)
+        (folder / "stop").unlink(missing_ok=True)
     return run.progress
+
+
+def _step_event(settings: TrainSettings, progress: Progress, losses: Sequence[float]) -> Event:
+    """Where the run stands: mean loss since the last event, patches seen, seconds to go."""
+    done = share_done(settings, progress)
+    left = round(progress.seconds * (1 - done) / max(done, 1e-9))
+    loss = sum(losses) / len(losses)
+    return {"event": "step", "step": progress.step, "loss": loss, "images": progress.images, "eta_s": left}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..rng import stream_seed
 from .data import TrainingImage, batch
 from .loop import (
     Event,
@@ -24,7 +25,7 @@ from .loop import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-FILE = "state.safetensors"
+FILE, TEMPORARY = "state.safetensors", ".state.safetensors.tmp"
 
 
 class Run:
@@ -55,11 +56,42 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path, settings: TrainSettings) -> Run:
-        """Start a run, or continue the one whose state lies in the folder."""
+        """Start a run, from a prior if the settings name one, or continue the one whose state lies in the folder.
+
+        Raises
+        ------
+        ValueError
+            If the state or the prior belongs to a network of another size.
+        """
         run = cls(settings)
+        if run.main:
+            (folder / TEMPORARY).unlink(missing_ok=True)  # of a process that was killed while it wrote
         if (folder / FILE).is_file():
             run._load(folder / FILE)
+        elif settings.from_prior:
+            run._start_from(settings.from_prior)
         return run
+
+    def _start_from(self, name: str) -> None:
+        """Take weights and average from a prior."""
+        import numpy as np
+        import torch
+
+        from ..priors.store import load_prior
+
+        prior = load_prior(name)
+        weights = prior.network.state_dict()
+        same = {k: v.shape for k, v in weights.items()} == {k: v.shape for k, v in self.parameters.items()}
+        levels = (prior.table.log_sigmas, self.table.log_sigmas)
+        if not same or prior.prediction != "v_prediction" or len(levels[0]) != len(levels[1]) or not np.allclose(*levels):
+            raise ValueError(
+                f"{name} is not a prior of the size {self.settings.size!r} that this program trained: "
+                "choose another size, or train from nothing."
+            )
+        with torch.no_grad():
+            for key, value in self.parameters.items():
+                value.copy_(weights[key])
+                self.average[key].copy_(weights[key])
 
     def _noise(self, clean: Tensor, key: int) -> tuple[Tensor, Tensor]:
         import torch
@@ -77,7 +109,7 @@ class Run:
         count = max(1, self.settings.pixels // patch**2 // world)
         key = [self.settings.seed, self.progress.step, rank]
         clean = batch(images, patch, count, key)
-        noise, sigma = self._noise(clean, hash(tuple(key)) & (2**63 - 1))
+        noise, sigma = self._noise(clean, stream_seed(*key))
         clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.progress)
@@ -89,25 +121,31 @@ class Run:
         self.optimizer.zero_grad()
         self.progress.step += 1
         self.progress.images += count * world
-        decay = min(self.settings.ema, (1 + self.progress.step) / (10 + self.progress.step))
+        decay = self.settings.ema
+        if not self.settings.from_prior:  # the first weights mean nothing: the average must forget them
+            decay = min(decay, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
         return float(loss.detach())
 
-    def agreed(self, seconds: float) -> float:
-        """Mean of the processes' clocks: all of them must end at the same step, or one waits for ever."""
+    def agree(self, seconds: float, stop: bool) -> tuple[float, bool]:
+        """Mean of the processes' clocks, and whether one was told to stop.
+
+        All of them must end at the same step, or one waits for ever.
+        """
         import torch
 
         if self.accelerator.num_processes == 1:
-            return seconds
-        clock = torch.tensor(seconds, dtype=torch.float32, device=self.accelerator.device)
-        return float(self.accelerator.reduce(clock, "mean"))
+            return seconds, stop
+        said = torch.tensor([seconds, float(stop)], dtype=torch.float32, device=self.accelerator.device)
+        mean = self.accelerator.reduce(said, "mean")
+        return float(mean[0]), bool(mean[1] > 0)
 
     def validate(self, held: Sequence[TrainingImage], emit: Callable[[Event], None], count: int = 32) -> None:
         """Loss of the averaged weights on the same held-out patches and noise each time."""
         import torch
 
-        clean = batch(held, 64, count, [1], augment=False)
+        clean = batch(held, min(self.settings.patches), count, [1], augment=False)
         noise, sigma = self._noise(clean, 1)
         network = self.averaged_network()
         with torch.no_grad(), torch.autocast(self.accelerator.device.type, torch.bfloat16):
@@ -117,6 +155,17 @@ class Run:
         event: Event = {"event": "validation", **where, "loss": float(losses.mean())}
         self.progress.history.append(event)
         emit(event)
+
+    def show(self, path: Path, emit: Callable[[Event], None], count: int = 16) -> None:
+        """Picture of what the averaged weights make up without any data, in the smallest patch size."""
+        from ..priors.network import NetworkPrior
+        from .sampling import draw_samples, write_grid
+
+        side = min(self.settings.patches)
+        network = self.averaged_network()
+        prior = NetworkPrior(network, self.table, "v_prediction", (side, side), precision="bfloat16")
+        write_grid(path, draw_samples(prior, count, side, steps=20, device=str(self.accelerator.device)))
+        emit({"event": "samples", "step": self.progress.step, "file": str(path)})
 
     def averaged_network(self) -> Any:
         """Copy of the network with the averaged weights."""
@@ -136,7 +185,7 @@ class Run:
         for name, value in self.parameters.items():
             state = self.optimizer.state.get(value, {})
             tensors |= {f"optimizer.{name}.{k}": torch.as_tensor(v) for k, v in state.items()}
-        temporary = folder / f".{FILE}.tmp"
+        temporary = folder / TEMPORARY
         plain = {k: v.cpu().contiguous() for k, v in tensors.items()}
         save_file(plain, temporary, metadata={"progress": json.dumps(asdict(self.progress))})
         temporary.replace(folder / FILE)
@@ -148,6 +197,10 @@ class Run:
         with safe_open(path, "pt") as stored, torch.no_grad():
             self.progress = Progress(**json.loads(stored.metadata()["progress"]))
             keys = set(stored.keys())
+            for name, value in self.parameters.items():
+                key = f"network.{name}"
+                if key not in keys or list(value.shape) != stored.get_slice(key).get_shape():
+                    raise ValueError(f"{path} belongs to a network of another size: choose that size, or another folder.")
             for name, value in self.parameters.items():
                 value.copy_(stored.get_tensor(f"network.{name}"))
                 self.average[name].copy_(stored.get_tensor(f"average.{name}"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..io.files import move_into_place
 from ..params import to_dict
 from .calibrate import calibrate
 from .card import write_card
@@ -59,14 +60,4 @@ def write_prior(
     samples = draw_samples(load_prior(building, device.name, device.precision), SHOWN, patch, device=device.name)
     write_grid(building / "samples.png", samples)
     write_card(building, card)
-    _replace(folder, building)
-
-
-def _replace(folder: Path, new: Path) -> None:
-    """Put a finished folder in the place of an older one, which is kept until then."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    move_into_place(building, folder)
