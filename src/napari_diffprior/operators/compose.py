@@ -4,61 +4,106 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .blur import Blur
-from .contract import Operator, reach_of
-from .mask import Mask
+from .contract import Operator, is_linear, reach_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from torch import Tensor
 
 
 class Compose:
-    """A x = outer(inner(x)), for example a mask of a blur.
+    """A x = first(... (last(x))), for example a mask of a downsampled blur; what all parts offer, it offers.
 
     Parameters
     ----------
-    outer, inner : Operator
-        Linear operators with ``adjoint``, ``extract``, ``embed`` and ``response``.
+    *operators : Operator
+        The last one acts first.
     """
 
     name: ClassVar[str] = "compose"
 
-    def __init__(self, outer: Any, inner: Any) -> None:
-        self.outer, self.inner = outer, inner
-        self.domain = inner.domain
+    adjoint: Callable[[Tensor], Tensor]
+    extract: Callable[[Tensor], Tensor]
+    embed: Callable[[Tensor], Tensor]
+    response: Callable[[tuple[int, int]], Any]
+    precondition: Callable[[Tensor, Tensor, tuple[int, int], float], Tensor]
+
+    def __init__(self, *operators: Any) -> None:
+        self.parts: list[Any] = [part for one in operators for part in (one.parts if isinstance(one, Compose) else [one])]
+        self.linear = all(is_linear(part) for part in self.parts)
+        domain = next((part.domain for part in reversed(self.parts) if hasattr(part, "domain")), None)
+        if domain is not None:
+            self.domain = domain
+        for method in ("adjoint", "extract", "embed", "response"):
+            if all(hasattr(part, method) for part in self.parts):
+                setattr(self, method, getattr(self, f"_{method}"))
+        self._sampler = next((i for i, part in enumerate(self.parts) if hasattr(part, "precondition")), None)
+        if self._sampler is not None and self._can_precondition(self._sampler):
+            self.precondition = self._precondition
 
     def apply(self, x: Tensor) -> Tensor:
-        """Inner operator, then outer."""
-        image: Tensor = self.outer.apply(self.inner.apply(x))
-        return image
+        """From the last operator to the first."""
+        for part in reversed(self.parts):
+            x = part.apply(x)
+        return x
 
-    def adjoint(self, y: Tensor) -> Tensor:
-        """Adjoint of the outer operator, then of the inner."""
-        image: Tensor = self.inner.adjoint(self.outer.adjoint(y))
-        return image
+    def _adjoint(self, y: Tensor) -> Tensor:
+        for part in self.parts:
+            y = part.adjoint(y)
+        return y
+
+    def _extract(self, x: Tensor) -> Tensor:
+        for part in reversed(self.parts):
+            x = part.extract(x)
+        return x
+
+    def _embed(self, y: Tensor) -> Tensor:
+        for part in self.parts:
+            y = part.embed(y)
+        return y
+
+    def _response(self, shape: tuple[int, int]) -> Any:
+        product: Any = 1.0
+        for part in self.parts:
+            product = product * part.response(shape)
+        return product
+
+    def _can_precondition(self, sampler: int) -> bool:
+        before, behind = self.parts[:sampler], self.parts[sampler + 1 :]
+        return all(hasattr(part, "embed") for part in before) and all(hasattr(part, "response") for part in behind)
+
+    def _precondition(self, r: Tensor, power: Tensor, grid: tuple[int, int], variance: float) -> Tensor:
+        """What acts before the part that changes the grid filters the power; what comes after it leaves gaps."""
+        assert self._sampler is not None
+        for part in self.parts[self._sampler + 1 :]:
+            power = power * part.response(grid)
+        outer = self.parts[: self._sampler]
+        for part in outer:
+            r = part.embed(r)
+        r = self.parts[self._sampler].precondition(r, power, grid, variance)
+        for part in reversed(outer):
+            r = part.extract(r)
+        return r
 
     @property
     def reach(self) -> float:
-        """The longer of the two."""
-        return max(reach_of(self.outer), reach_of(self.inner))
-
-    def extract(self, x: Tensor) -> Tensor:
-        """From the canvas to the measurement."""
-        image: Tensor = self.outer.extract(self.inner.extract(x))
-        return image
-
-    def embed(self, y: Tensor) -> Tensor:
-        """From the measurement to the canvas."""
-        image: Tensor = self.inner.embed(self.outer.embed(y))
-        return image
-
-    def response(self, shape: tuple[int, int]) -> Tensor | float:
-        """Product of the power responses."""
-        product: Tensor | float = self.outer.response(shape) * self.inner.response(shape)
-        return product
+        """The longest of all, in pixels of the image."""
+        longest, factor = 0.0, 1
+        for part in reversed(self.parts):
+            longest = max(longest, factor * reach_of(part))
+            factor *= getattr(part, "factor", 1)
+        return longest
 
     @classmethod
     def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Operator:
-        """Instance for the conformance tests: a mask of a blur."""
-        return cls(Mask.example(shape, rng), Blur.example(shape, rng))
+        """Instance for the conformance tests: a mask of a blur, or of a downsampled blur."""
+        from .blur import Blur
+        from .downsample import Downsample
+        from .mask import Mask
+
+        if rng.random() < 0.5:
+            return cls(Mask.example(shape, rng), Blur.example(shape, rng))
+        coarse = Downsample.example(shape, rng)
+        return cls(Mask.example(shape, rng), coarse, Blur.example(coarse.domain, rng))

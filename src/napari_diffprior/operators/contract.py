@@ -22,7 +22,9 @@ class Operator(Protocol):
       (crop and pad, gather and scatter);
     - ``reach``: how far in pixels what is not measured lies from what is; 1 if it does not say;
     - ``response(shape)``: its approximate power response |H|^2 on the real-FFT grid of a shape, for the
-      preconditioner of the data step.
+      preconditioner of the data step;
+    - ``precondition(r, power, grid, variance)`` instead: approximately (A R A^T + variance)^-1 r for a stationary R with
+      this power on the real-FFT ``grid``; symmetric and positive. Without either the data step goes without one.
     """
 
     def apply(self, x: Tensor) -> Tensor:
@@ -92,14 +94,17 @@ def embed_measured(operator: Operator, y: Tensor, shape: Sequence[int]) -> tuple
     Returns
     -------
     image : Tensor, shape (1, C, H, W)
-        The measurement where it lies; what was not measured holds the mean of what was.
+        The measurement where it lies; what was not measured holds the mean of what was. Where the measurement is no
+        image, A^T y scaled to its size, or zeros if A is not linear.
     measured : Tensor, shape (1, C, H, W), or None
         1 where a pixel itself was measured, if A only selects pixels and leaves gaps, else None.
     """
     import torch
 
+    if not is_linear(operator):
+        return y.new_zeros(1, *shape), None
     if not hasattr(operator, "embed"):
-        return adjoint(operator, y, shape), None
+        return adjoint(operator, y, shape) / mean_gain(operator, shape, y), None
     where: Tensor = operator.embed(torch.ones_like(y))
     image: Tensor = operator.embed(y) + (1 - where) * y.mean()
     probe = torch.linspace(-1, 1, image[0].numel(), dtype=y.dtype, device=y.device).view(1, *image.shape[1:])
