@@ -10,6 +10,7 @@ from ..params import from_dict, to_dict
 from ..recipe import Recipe
 from ..registry import find, registered
 from .form import editor, fields_of, fill, form, read, value_of
+from .rows import row
 
 CLOSED, OPEN = "▸  Advanced", "▾  Advanced"
 
@@ -37,7 +38,7 @@ class Advanced:
         self.fixed["device"] = self.device
         self.seed = self.fixed["seed"]
         self.own: dict[str, ValueWidget] = {}
-        self._rows: list[Widget] = [self._with_dice() if name == "seed" else row for name, row in self.fixed.items()]
+        self._rows: list[Widget] = [self._with_dice() if name == "seed" else each for name, each in self.fixed.items()]
         self.rows: list[Widget] = [self.toggle, self.sampler, *self._rows]
         self.open = False
         self.toggle.changed.connect(self._toggle)
@@ -47,9 +48,7 @@ class Advanced:
         self.dice = PushButton(text="⚂", tooltip="Another seed.")
         self.dice.max_width = 36
         self.dice.changed.connect(self._roll)
-        row = Container(widgets=[self.seed, self.dice], layout="horizontal", labels=False, label=self.seed.label)
-        row.margins = (0, 0, 0, 0)
-        return row
+        return row(self.seed.label, self.seed, self.dice)
 
     def _toggle(self) -> None:
         self.open = not self.open
@@ -58,19 +57,19 @@ class Advanced:
 
     def show_rows(self) -> None:
         """Show or hide all rows but the headline."""
-        for row in (self.sampler, *self._rows, *self.own.values()):
-            row.visible = self.open
+        for each in (self.sampler, *self._rows, *self.own.values()):
+            each.visible = self.open
 
     def show_sampler(self) -> None:
         """Replace the sampler's own rows by those of the chosen one."""
-        for row in self.own.values():
-            self._parent.remove(row)
+        for each in self.own.values():
+            self._parent.remove(each)
         cls = find("sampler", self.sampler.value)
         self.sampler.tooltip = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
         self.own = form(cls())
         place = self._parent.index(self.sampler) + 1
-        for offset, row in enumerate(self.own.values()):
-            self._parent.insert(place + offset, row)
+        for offset, each in enumerate(self.own.values()):
+            self._parent.insert(place + offset, each)
         self.show_rows()
 
     def _roll(self) -> None:
@@ -94,16 +93,16 @@ class Advanced:
         return {
             "sampler": self.sampler.value,
             "options": {name: value for name, value in chosen.items() if value != defaults[name]},
-            **{name: value_of(row) for name, row in self.fixed.items()},
+            **{name: value_of(each) for name, each in self.fixed.items()},
         }
 
     def fill(self, recipe: Recipe) -> None:
         """Show the settings of a recipe; the inverse of ``settings``."""
         self.offer_device(recipe.device)
-        for name, row in self.fixed.items():
-            fill(row, getattr(recipe, name))
+        for name, each in self.fixed.items():
+            fill(each, getattr(recipe, name))
         if self.sampler.value != recipe.sampler:
             self.sampler.value = recipe.sampler
         sampler = from_dict(find("sampler", recipe.sampler), recipe.options)
-        for name, row in self.own.items():
-            fill(row, getattr(sampler, name))
+        for name, each in self.own.items():
+            fill(each, getattr(sampler, name))

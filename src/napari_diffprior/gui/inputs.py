@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from magicgui.types import FileDialogMode
-from magicgui.widgets import ComboBox, Container, FileEdit, Label, PushButton
+from magicgui.widgets import ComboBox, FileEdit, Label, PushButton
 from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
 
@@ -14,6 +14,7 @@ from ..psf import prepare_psf
 from ..recipe import Recipe
 from .form import editor, fill, value_of
 from .layer_choice import first_image, first_mask, layer_box
+from .rows import row
 from .sample_data import add_mask
 
 Array = np.ndarray[Any, Any]
@@ -52,12 +53,12 @@ class Inputs:
         self.samples = editor(Recipe, "samples", Recipe().samples)
         self.rows: list[Widget] = [
             self.image,
-            _row("Mask", self.mask, self.new_mask),
+            row("Mask", self.mask, self.new_mask),
             self.task,
             self.psf,
             self.psf_sigma,
             self.psf_layer,
-            _row("Noise", self.noise, self.estimate),
+            row("Noise", self.noise, self.estimate),
             self.prior,
             self.folder,
             self.samples,
@@ -193,10 +194,3 @@ class Inputs:
 
         automatic = value_of(self.noise) in (None, "auto")
         self.estimate.value = f"= {estimate_sigma(pixels, measured):.3g}" if automatic else ""
-
-
-def _row(label: str, *widgets: Widget) -> Container:
-    row = Container(widgets=list(widgets), layout="horizontal", labels=False, label=label)
-    row.margins = (0, 0, 0, 0)
-    row.tooltip = widgets[0].tooltip
-    return row

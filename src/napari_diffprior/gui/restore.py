@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, Label, PushButton
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication, QSizePolicy
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from ..params import from_dict
 from ..recipe import Recipe
@@ -19,6 +20,7 @@ from .outputs import Output, PreviewOutput, ResultOutput
 from .pace import Pace, count_tiles, duration
 from .preferences import preferences
 from .quality import Quality
+from .rows import finish_line, headline, row, wrap
 from .run import Run
 from .script import script
 from .settings_menu import SettingsMenu
@@ -30,9 +32,7 @@ if TYPE_CHECKING:
 
 CHECK_MS = 200
 PREVIEW_STEPS = 8
-MESSAGE_LINES = 4
 CALIBRATED = (0.8, 1.25)  # chi-square per measurement within which the std can be believed
-RULER = "M" * 11  # a hidden row as wide as the widest label in napari's font, so that all rows are in line
 
 
 class RestoreWidget(Container):
@@ -71,17 +71,14 @@ class RestoreWidget(Container):
     def _lay_out(self) -> None:
         self._rows.margins = (0, 0, 0, 0)
         *above, samples = self.inputs.rows
-        rows = [self.chip, *above, self.quality.row, samples, *self.advanced.rows, Label(label=RULER, visible=False)]
+        rows = [self.chip, *above, self.quality.row, samples, *self.advanced.rows, headline()]
         self._rows.extend(rows)
         self.inputs.show_rows()
         self.advanced.show_sampler()
-        buttons = Container(widgets=[self.preview, self.restore, self.settings.button], layout="horizontal", labels=False)
-        buttons.margins = (0, 0, 0, 0)
-        for line in (self.chip, self.estimate, self.message):
-            line.native.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-            line.native.setWordWrap(True)
-        self.message.native.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.message.min_height = MESSAGE_LINES * self.message.native.fontMetrics().lineSpacing()
+        buttons = row("", self.preview, self.restore, self.settings.button)
+        wrap(self.chip)
+        wrap(self.estimate)
+        finish_line(self.message)
         self.extend([self._rows, self.estimate, buttons, self.message])
 
     def _connect(self) -> None:
@@ -218,7 +215,8 @@ class RestoreWidget(Container):
             return
         self._seen = self.native.window().isVisible()
         self._request = request
-        self._run = Run(request, f"{title} {self.inputs.image.value.name}", self)
+        stop = Event()
+        self._run = Run(worker.restore_steps(request, stop), stop, f"{title} {self.inputs.image.value.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."
         self.restore.text, self.preview.enabled = "Cancel", False

@@ -5,25 +5,32 @@ from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager
 
-from .worker import Progress, Request, restore_steps
 
-if TYPE_CHECKING:
-    from ..restoration import Restoration
+class Step(Protocol):
+    """How far a run is; what else it says is between the steps and the listener."""
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
 
 
 class Listener(Protocol):
     """What a run tells, in the main thread; ``ended`` always comes, and comes last."""
 
-    def progressed(self, progress: Progress, seconds_left: float) -> None:
+    def progressed(self, progress: Any, seconds_left: float) -> None:
         """Some steps were done."""
 
-    def finished(self, result: "Restoration") -> None:
+    def finished(self, result: Any) -> None:
         """The result is there."""
 
     def failed(self, error: Exception) -> None:
@@ -51,28 +58,31 @@ class Bar(cancelable_progress):
 
 
 class Run:
-    """A restoration in the background.
+    """A job in the background.
 
     napari's bar processes events while it is updated, so that signals can arrive within the handling of
     another: they are put in a queue and handled in turn.
 
     Parameters
     ----------
-    request : Request
+    steps : generator
+        Yields steps and returns the result, or None if it was stopped; runs in another thread.
+    stop : Event
+        Set to cancel it; the steps poll it.
     title : str
         Name in the activity dock.
     listener : Listener
         Told in the main thread.
     """
 
-    def __init__(self, request: Request, title: str, listener: Listener) -> None:
-        self.stop = Event()
+    def __init__(self, steps: Generator[Step, None, Any], stop: Event, title: str, listener: Listener) -> None:
+        self.stop = stop
         self._listener: Listener | None = listener
         self._inbox: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._handling = False
         self._first: tuple[float, int] | None = None
         self._title = title
-        self._steps = restore_steps(request, self.stop)
+        self._steps = steps
         self._worker = create_worker(_relay, self._steps, _start_thread=False, _worker_class=Worker, _ignore_errors=True)
         for signal, handler in (
             (self._worker.yielded, self._progressed),
@@ -108,7 +118,7 @@ class Run:
         finally:
             self._handling = False
 
-    def _progressed(self, progress: Progress) -> None:
+    def _progressed(self, progress: Step) -> None:
         if self.stop.is_set():
             return
         now = time.monotonic()
@@ -122,7 +132,7 @@ class Run:
         if self._listener is not None:
             self._listener.progressed(progress, left)
 
-    def _returned(self, result: "Restoration | None") -> None:
+    def _returned(self, result: Any) -> None:
         if self._listener is not None and result is not None and not self.stop.is_set():
             self._listener.finished(result)
 
@@ -138,6 +148,6 @@ class Run:
             self._listener.ended()
 
 
-def _relay(steps: "Generator[Progress, None, Restoration | None]") -> "Generator[Progress, None, Restoration | None]":
+def _relay(steps: Generator[Step, None, Any]) -> Generator[Step, None, Any]:
     """The steps, as the generator function that a worker wants."""
     return (yield from steps)

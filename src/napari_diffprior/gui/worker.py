@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from ..recipe import Recipe
 
 if TYPE_CHECKING:
     from ..device import Device
+    from ..folder import FolderSettings, FolderUpdate, Outcome
     from ..restoration import Restoration, Update
 
+U = TypeVar("U")
+R = TypeVar("R")
 Array = np.ndarray[Any, Any]
 PROGRESS_SECONDS = 0.1
 PREVIEW_SECONDS = 1.0
@@ -106,7 +109,61 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
         inner.close()
 
 
-def _next(inner: "Generator[Update, None, Restoration]") -> "tuple[Update | None, Restoration | None]":
+@dataclass(frozen=True)
+class FolderProgress:
+    """Where a folder stands.
+
+    Parameters
+    ----------
+    step, total : int
+        In hundredths of a file.
+    file : str
+        At work, or just done.
+    number, files : int
+        Its number from 1 on, and all files.
+    outcome : Outcome, optional
+        When it is done.
+    """
+
+    step: int
+    total: int
+    file: str
+    number: int
+    files: int
+    outcome: "Outcome | None"
+
+
+def open_folder(settings: "FolderSettings", recipe: Recipe, stop: Event) -> "Generator[FolderUpdate, None, list[Outcome]]":
+    """Start the core's generator over the files of a folder."""
+    from ..folder import restore_folder
+
+    return restore_folder(settings, recipe, stop.is_set)
+
+
+def folder_steps(
+    settings: "FolderSettings", recipe: Recipe, stop: Event
+) -> "Generator[FolderProgress, None, list[Outcome] | None]":
+    """Restore a folder, reporting every file that is done, and between them at most ten times a second."""
+    inner = open_folder(settings, recipe, stop)
+    reported = time.monotonic()
+    try:
+        while not stop.is_set():
+            update, report = _next(inner)
+            if update is None:
+                return report
+            now = time.monotonic()
+            if update.outcome is None and now - reported < PROGRESS_SECONDS:
+                continue
+            reported = now
+            share = 1.0 if update.update is None else update.update.step / update.update.total
+            done = round(100 * (update.number - 1 + share))
+            yield FolderProgress(done, 100 * update.total, update.file, update.number, update.total, update.outcome)
+        return None
+    finally:
+        inner.close()
+
+
+def _next(inner: Generator[U, None, R]) -> tuple[U | None, R | None]:
     """Next update, or the result at the end, or neither when it was cancelled."""
     from ..restoration import Cancelled
 
