@@ -76,14 +76,19 @@ class Fake:
                 self.seen = step
                 if self.error is not None and step == 2:
                     raise self.error
-                yield Update(step, self.steps, 1.0, 1.5, lambda: request.image.astype(np.float32))
+                yield Update(step, self.steps, 1.0, 1.5, lambda: region_of(request))
         finally:
             self.closed += 1
         return result_of(request)
 
 
+def region_of(request):
+    spans = (slice(*request.layout.span(letter)) for letter in request.layout.axes)
+    return np.asarray(request.image, np.float32)[tuple(spans)]
+
+
 def result_of(request):
-    mean = request.image.astype(np.float32)
+    mean = region_of(request)
     samples = np.stack([mean] * request.recipe.samples)
     return Restoration(mean, samples.std(0), samples, (1.0,), 5, 0.1, request.recipe, {"recipe": {"seed": request.recipe.seed}})
 
@@ -116,7 +121,7 @@ class Exact:
         return self._core(*arrays, **settings)
 
     def open_run(self, request, stop):
-        arrays = (request.image, request.missing, request.psf)
+        arrays = (request.image, request.mask, request.psf)
         return self(*arrays, recipe=request.recipe, prior=self.prior, cancelled=stop.is_set)
 
 

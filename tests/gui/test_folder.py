@@ -80,16 +80,17 @@ def test_settings_of_the_open_restore_image(make_napari_viewer, images, tmp_path
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"source": "."}, "Choose the folder of the images."),
-        ({"target": "."}, "Choose a folder for the results."),
+        ({"source": ""}, "Choose the folder of the images."),
+        ({"target": ""}, "Choose a folder for the results."),
         ({"pattern": "*.png"}, "No image in"),
-        ({"file": "."}, "Choose the settings file."),
+        ({"file": ""}, "Choose the settings file."),
     ],
     ids=["source", "target", "pattern", "file"],
 )
 def test_what_is_missing_is_said(widget, change, sentence):
     for name, value in change.items():
-        getattr(widget, name).value = value
+        box = getattr(widget, name)
+        getattr(box, "line_edit", box).value = value
     widget.start_or_cancel()
     assert widget.message.value.startswith(sentence), widget.message.value
     assert widget._run is None

@@ -8,8 +8,13 @@ from napari.layers import Labels
 
 from conftest import names
 from napari_diffprior import restore
-from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL, LOCAL, MEASURED
+from napari_diffprior.axes import Layout
+from napari_diffprior.gui.extent import PLANE
+from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL
 from napari_diffprior.gui.layer_choice import role, visible_field
+from napari_diffprior.gui.outputs import ResultOutput
+from napari_diffprior.gui.prior_rows import LOCAL
+from napari_diffprior.gui.psf_rows import FILE, MEASURED
 from napari_diffprior.gui.restore import RestoreWidget
 from napari_diffprior.layers import SPATIAL
 from napari_diffprior.recipe import Recipe
@@ -37,9 +42,12 @@ def nan(viewer, widget):
     viewer.layers["cells"].data = np.full((70, 80), np.nan)
 
 
-def stack(viewer, widget):
-    "The image has 3 axes"
+def axes(viewer, widget):
+    "The axes 'yx' do not fit"
     viewer.layers["cells"].data = np.ones((2, 70, 80))
+    widget.check()
+    assert widget.inputs.extent.axes.value == "zyx"
+    widget.inputs.extent.axes.value = "yx"
 
 
 def other_mask(viewer, widget):
@@ -75,28 +83,28 @@ def bad_noise(viewer, widget):
 def no_sigma(viewer, widget):
     "Give the PSF's sigma"
     widget.inputs.task.value = DEBLUR
-    widget.inputs.psf_sigma.value = ""
+    widget.inputs.psf.sigma.value = ""
 
 
 def no_folder(viewer, widget):
     "Choose the folder of the prior"
-    widget.inputs.prior.value = LOCAL
+    widget.inputs.prior.choice.value = LOCAL
 
 
 def bad_folder(viewer, widget):
     "The prior folder .* is not complete"
-    widget.inputs.prior.value = LOCAL
-    widget.inputs.folder.value = Path(__file__).parent
+    widget.inputs.prior.choice.value = LOCAL
+    widget.inputs.prior.folder.value = Path(__file__).parent
 
 
 def negative_psf(viewer, widget):
     "The PSF has negative pixels"
     widget.inputs.task.value = DEBLUR
-    widget.inputs.psf.value = MEASURED
-    widget.inputs.psf_layer.value = viewer.add_image(-np.ones((5, 5)))
+    widget.inputs.psf.kind.value = MEASURED
+    widget.inputs.psf.layer.value = viewer.add_image(-np.ones((5, 5)))
 
 
-PLANTS = (constant, nan, stack, other_mask, nothing_left, no_mask, empty_mask, bad_number, bad_noise, no_sigma,
+PLANTS = (constant, nan, axes, other_mask, nothing_left, no_mask, empty_mask, bad_number, bad_noise, no_sigma,
           no_folder, bad_folder, negative_psf)  # fmt: skip
 
 
@@ -117,14 +125,14 @@ def test_a_reason_why_it_cannot_run(model, widget, fake, plant):
 def test_only_the_rows_of_the_task_are_shown(model, widget):
     widget.native.show()
     inputs = widget.inputs
-    rows = (inputs.psf, inputs.psf_sigma, inputs.psf_layer, inputs.folder, widget.advanced.sampler)
+    rows = (inputs.psf.kind, inputs.psf.sigma, inputs.psf.layer, inputs.prior.folder, widget.advanced.sampler)
     assert [row.visible for row in rows] == [False] * 5
     inputs.task.value = DEBLUR
     assert [row.visible for row in rows] == [True, True, False, False, False]
-    inputs.psf.value = MEASURED
+    inputs.psf.kind.value = MEASURED
     assert [row.visible for row in rows] == [True, False, True, False, False]
     inputs.task.value = DENOISE
-    inputs.prior.value = LOCAL
+    inputs.prior.choice.value = LOCAL
     assert [row.visible for row in rows] == [False, False, False, True, False]
     widget.advanced.toggle.changed.emit(True)
     assert widget.advanced.sampler.visible
@@ -220,7 +228,7 @@ def test_preview_lies_where_the_canvas_looked(model, widget, fake, run_to_end):
     assert made.data.shape == (66, 67)
     np.testing.assert_allclose(made.data_to_world((0, 0)), layer.data_to_world((3, 9)))
     np.testing.assert_allclose(made.data_to_world((10, 20)), layer.data_to_world((13, 29)))
-    assert fake.requests[-1].recipe == Recipe(samples=1, options={"steps": 8})
+    assert fake.requests[-1].recipe == Recipe(samples=1, options={"steps": 8}, region={"y": (3, 69), "x": (9, 76)})
     run_to_end(widget, widget.start_preview)
     assert names(model).count("cells preview") == 1
     assert names(model) == ["cells", "gaps", "cells preview"]
@@ -229,7 +237,7 @@ def test_preview_lies_where_the_canvas_looked(model, widget, fake, run_to_end):
 def test_visible_field_is_never_too_small(model):
     layer = model.layers["cells"]
     layer.corner_pixels = np.array([[69, 0], [69, 3]])
-    assert visible_field(layer, (70, 80)) == (slice(6, 70), slice(0, 64))
+    assert visible_field(layer, (70, 80)) == {"y": slice(6, 70), "x": slice(0, 64)}
 
 
 def test_cancel_stops_within_a_step_and_adds_nothing(qtbot, model, widget, fake, run_to_end):
@@ -301,3 +309,81 @@ def test_painting_the_mask_enables_the_button(qtbot, model, widget):
     assert not widget.restore.enabled
     widget.inputs.mask.value.paint((10, 10), 1)
     qtbot.waitUntil(lambda: widget.restore.enabled)
+
+
+def test_a_stack_in_any_order_of_axes(qtbot, run_to_end, exact, image):
+    viewer = ViewerModel()
+    stack = np.stack([image, image[::-1], image + 3]).transpose(1, 2, 0)
+    viewer.add_image(stack, rgb=False, name="stack", scale=(0.5, 0.25, 3), units=("um", "um", "s"), axis_labels=("y", "x", "t"))
+    widget = RestoreWidget(viewer)
+    qtbot.addWidget(widget.native)
+    assert widget.inputs.extent.axes.value == "yxt"
+    widget.show_recipe(Recipe(options={"steps": 2}, samples=2, noise=3.0))
+    assert widget.recipe().axes == "yxt"
+    run_to_end(widget)
+    made = viewer.layers["stack restored"]
+    script = restore(stack, prior=exact.prior, axes="yxt", steps=2, samples=2, noise=3.0)
+    np.testing.assert_array_equal(made.data, script.mean)
+    assert (tuple(made.scale), made.axis_labels) == ((0.5, 0.25, 3.0), ("y", "x", "t"))
+    assert "3 tiles" in widget.estimate.value
+
+
+def test_the_plane_that_is_shown(qtbot, model, exact, run_to_end, image):
+    viewer = ViewerModel()
+    viewer.add_image(np.stack([image, image + 5]), name="stack", translate=(10, 0, 0))
+    widget = RestoreWidget(viewer)
+    qtbot.addWidget(widget.native)
+    widget.show_recipe(Recipe(options={"steps": 2}, samples=1, noise=3.0))
+    viewer.dims.set_point(0, 11)
+    widget.inputs.extent.region.value = PLANE
+    assert widget.recipe().region == {"z": (1, 2)}
+    run_to_end(widget)
+    made = viewer.layers["stack restored"]
+    assert made.data.shape == (1, 70, 80)
+    np.testing.assert_allclose(made.data_to_world((0, 0, 0)), (11, 0, 0))
+
+
+def test_the_live_layer_lies_in_its_plane(qtbot, image):
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.stack([image, image]), scale=(2, 1, 1))
+    output = ResultOutput(viewer, layer, Layout("zyx", (2, 70, 80), {"y": (5, 70)}))
+    output.show(image[5:], (1,))
+    live = viewer.layers[-1]
+    assert live.data.shape == (1, 65, 80)
+    np.testing.assert_allclose(live.data_to_world((0, 0, 0)), (2, 5, 0))
+    output.show(image[5:], (0,))
+    np.testing.assert_allclose(live.data_to_world((0, 0, 0)), (0, 5, 0))
+    output.close()
+    assert len(viewer.layers) == 1
+
+
+def test_samples_become_a_layer_on_request(model, widget, exact, run_to_end):
+    widget.show_recipe(Recipe(options={"steps": 2}, samples=3, noise=3.0, keep_samples=True))
+    run_to_end(widget)
+    made = model.layers["cells samples"]
+    assert (made.data.shape, made.visible, made.axis_labels[0]) == ((3, 70, 80), False, "sample")
+    np.testing.assert_allclose(made.data.mean(0), model.layers["cells restored"].data, rtol=1e-5)
+
+
+def test_a_measured_psf_from_a_file_or_a_layer(model, widget, fake, run_to_end, tmp_path):
+    psf = np.exp(-(np.hypot(*np.mgrid[-7:8, -7:8]) ** 2) / 4)
+    np.save(tmp_path / "psf.npy", psf)
+    model.add_image(psf, name="bead")
+    widget.inputs.task.value = DEBLUR
+    widget.inputs.psf.kind.value = FILE
+    widget.check()
+    assert widget.message.value == "Choose the PSF's file."
+    widget.inputs.psf.file.value = tmp_path / "psf.npy"
+    run_to_end(widget)
+    widget.inputs.psf.kind.value = MEASURED
+    widget.inputs.psf.layer.value = model.layers["bead"]
+    run_to_end(widget)
+    one, other = (request.psf.values for request in fake.requests)
+    np.testing.assert_array_equal(one, other)
+    assert one.sum() == pytest.approx(1)
+    for layer, step in (("cells", 2.0), ("bead", 1.0)):
+        model.layers[layer].scale, model.layers[layer].units = (step, step), ("nm", "nm")
+    run_to_end(widget)
+    assert fake.requests[-1].psf.values.shape < one.shape
+    assert "resampled" in " ".join(fake.requests[-1].psf.done)
+    assert "prepare(psf, **{'voxel': (1.0, 1.0), 'image_voxel': (2.0, 2.0)})" in widget.script()

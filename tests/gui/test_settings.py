@@ -8,9 +8,10 @@ from qtpy.QtGui import QGuiApplication
 from napari_diffprior import restoration
 from napari_diffprior.gui import preferences as stored
 from napari_diffprior.gui import restore as restoring
-from napari_diffprior.gui.inputs import DEBLUR, GAUSSIAN
+from napari_diffprior.gui.inputs import DEBLUR
 from napari_diffprior.gui.pace import Pace, count_tiles, duration
 from napari_diffprior.gui.preferences import Preferences
+from napari_diffprior.gui.psf_rows import GAUSSIAN
 from napari_diffprior.gui.restore import RestoreWidget
 from napari_diffprior.gui.worker import Progress
 from napari_diffprior.io import Calibration, read_image, write_tiff
@@ -31,7 +32,7 @@ OTHER = Recipe(
 def test_any_settings_make_the_round_trip(widget):
     widget.show_recipe(OTHER)
     assert widget.recipe() == OTHER
-    assert (widget.inputs.task.value, widget.inputs.psf.value) == (DEBLUR, GAUSSIAN)
+    assert (widget.inputs.task.value, widget.inputs.psf.kind.value) == (DEBLUR, GAUSSIAN)
     widget.settings.actions["Reset"].trigger()
     assert widget.recipe() == Recipe()
 

@@ -101,7 +101,8 @@ def test_start_look_and_stop(qtbot, images, child):
 
 
 def test_closing_the_widget_leaves_it_running_and_another_one_attaches(qtbot, images, child):
-    first = opened(qtbot, ViewerModel(), images)
+    first = TrainWidget(ViewerModel())
+    first.data.value = images
     first.form["minutes"].value = "7"
     first.start_or_stop()
     run = first._run

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_diffprior.axes import Layout
 from napari_diffprior.gui import worker
 from napari_diffprior.gui.worker import Request, RestorationFailed, restore_steps
 from napari_diffprior.recipe import Recipe
@@ -13,7 +14,7 @@ from napari_diffprior.restoration import Restoration
 
 @pytest.fixture
 def request_():
-    return Request(np.ones((4, 5)), np.zeros((4, 5), bool), None, Recipe(samples=1))
+    return Request(np.ones((4, 5)), None, None, Layout("yx", (4, 5)), Recipe(samples=1))
 
 
 def drain(steps):

@@ -56,26 +56,28 @@ def first_mask(viewer: Any, image: Any) -> Any:
     return next((layer for layer in masks if image is not None and layer.data.shape == image.data.shape), None)
 
 
-def visible_field(layer: Any, shape: tuple[int, ...], least: int = 64) -> tuple[slice, ...]:
-    """Part of a 2-D layer that the canvas shows, at least 64 pixels wide where the image is.
+def visible_field(layer: Any, shape: tuple[int, ...], axes: str = "yx", least: int = 64) -> dict[str, slice]:
+    """Part of y and x that the canvas shows, at least 64 pixels wide where the image is.
 
     Parameters
     ----------
     layer : napari.layers.Image
     shape : tuple of int
         Shape of its pixels.
+    axes : str
+        Their axes.
     least : int
         Smallest side in pixels.
     """
     low, high = np.asarray(layer.corner_pixels)
     if getattr(layer, "multiscale", False):
         low, high = (np.asarray(layer.downsample_factors[layer.data_level]) * corner for corner in (low, high))
-    cut = []
-    for first, last, length in zip(low, high, shape, strict=True):
+    cut = {}
+    for letter, first, last, length in zip(axes, low, high, shape, strict=False):
         side = min(length, max(least, int(last) - int(first) + 1))
         start = min(max(0, (int(first) + int(last) + 1 - side) // 2), length - side)
-        cut.append(slice(start, start + side))
-    return tuple(cut)
+        cut[letter] = slice(start, start + side)
+    return {letter: cut[letter] for letter in "yx"}
 
 
 def translate_to(layer: Any, corner: tuple[int, ...]) -> np.ndarray[Any, Any]:

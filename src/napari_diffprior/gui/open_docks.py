@@ -17,4 +17,4 @@ def open_restore(viewer: Any) -> "list[RestoreWidget]":
 def choose_prior(viewer: Any, prior: str) -> None:
     """Select a prior in every open restore widget."""
     for widget in open_restore(viewer):
-        widget.inputs.choose_prior(prior)
+        widget.inputs.prior.choose(prior)

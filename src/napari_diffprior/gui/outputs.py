@@ -1,11 +1,13 @@
 """Where a run's images go: live and result layers, or the preview layer."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.layers import Layer
 
+from ..axes import Layout
 from ..layers import result_layers, spatial
 from .layer_choice import role, translate_to
 
@@ -18,8 +20,8 @@ Array = np.ndarray[Any, Any]
 class Output(Protocol):
     """Receives the images of one run, in the main thread."""
 
-    def show(self, image: Array) -> None:
-        """Show an estimate on the way."""
+    def show(self, image: Array, position: tuple[int, ...]) -> None:
+        """Show an estimate of one plane on the way."""
 
     def finish(self, result: "Restoration") -> None:
         """Keep the result."""
@@ -31,7 +33,30 @@ class Output(Protocol):
 def frozen(layer: Any) -> SimpleNamespace:
     """What a result takes over from its input layer, in case that is changed or deleted meanwhile."""
     look = {"colormap": layer.colormap, "contrast_limits": tuple(layer.contrast_limits)}
-    return SimpleNamespace(name=layer.name, **look, **spatial(layer))
+    there = Layer.create(np.zeros((1,) * layer.ndim), spatial(layer), "image")
+    return SimpleNamespace(name=layer.name, place=partial(translate_to, there), **look, **spatial(layer))
+
+
+def placed(source: Any, layout: Layout, result: "Restoration", samples: bool = False) -> list[Any]:
+    """Result layers of a part of an image, in the place of that part."""
+    layers = [Layer.create(data, {**made, "rgb": False}, kind) for data, made, kind in result_layers(source, result, samples)]
+    if any(layout.corner):
+        place = source.place(layout.corner)
+        for layer in layers:
+            layer.translate = (*(0,) * (layer.ndim - len(place)), *place)
+    return layers
+
+
+def _corner(layout: Layout, position: tuple[int, ...]) -> tuple[int, ...]:
+    """First pixel of a plane in the whole array."""
+    at = layout.named(position)
+    return tuple(at.get(letter, layout.span(letter)[0]) for letter in layout.axes)
+
+
+def _as_stack(layout: Layout, image: Array) -> Array:
+    """A plane as an array of all axes, one pixel wide along the leading ones."""
+    arranged = layout.arrange(image)
+    return np.expand_dims(arranged, tuple(number for number, letter in enumerate(layout.axes) if letter in layout.leading))
 
 
 class ResultOutput:
@@ -42,26 +67,31 @@ class ResultOutput:
     viewer : napari.components.ViewerModel
     layer : napari.layers.Image
         Input of the run.
+    layout : Layout
+        Which part of it is restored.
     """
 
-    def __init__(self, viewer: Any, layer: Any) -> None:
-        self._viewer, self._source = viewer, frozen(layer)
+    def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
+        self._viewer, self._source, self._layout = viewer, frozen(layer), layout
         self._live: Any = None
 
-    def show(self, image: Array) -> None:
-        """Show or update the live layer; if the user deleted it, it stays away."""
+    def show(self, image: Array, position: tuple[int, ...]) -> None:
+        """Show or update the live layer, in the place of the plane; if the user deleted it, it stays away."""
+        place = self._source.place(_corner(self._layout, position))
         if self._live is None:
             settings = {**spatial(self._source), "metadata": role("preview"), "name": f"{self._source.name} (restoring)"}
-            look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits}
-            self._live = _add(self._viewer, Layer.create(image, {**settings, **look}, "image"))
+            look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits, "rgb": False}
+            data = _as_stack(self._layout, image)
+            self._live = _add(self._viewer, Layer.create(data, {**settings, **look, "translate": place}, "image"))
         elif self._live in self._viewer.layers:
-            self._live.data = image
+            self._live.data = _as_stack(self._layout, image)
+            self._live.translate = place
 
     def finish(self, result: "Restoration") -> None:
-        """Add the result layers."""
+        """Add the result layers; the samples too if they were asked for."""
         self.close()
-        for data, settings, kind in result_layers(self._source, result):
-            _add(self._viewer, Layer.create(data, settings, kind))
+        for layer in placed(self._source, self._layout, result, bool(result.recipe.keep_samples)):
+            _add(self._viewer, layer)
 
     def close(self) -> None:
         """Remove the live layer."""
@@ -78,15 +108,14 @@ class PreviewOutput:
     viewer : napari.components.ViewerModel
     layer : napari.layers.Image
         Input of the run.
-    field : tuple of slice
+    layout : Layout
         Part of it that is restored.
     """
 
-    def __init__(self, viewer: Any, layer: Any, field: tuple[slice, ...]) -> None:
-        self._viewer, self._source = viewer, frozen(layer)
-        self._translate = translate_to(layer, tuple(part.start for part in field))
+    def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
+        self._viewer, self._source, self._layout = viewer, frozen(layer), layout
 
-    def show(self, image: Array) -> None:
+    def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Nothing: a preview is quick."""
 
     def finish(self, result: "Restoration") -> None:
@@ -94,10 +123,10 @@ class PreviewOutput:
         name = f"{self._source.name} preview"
         for layer in [layer for layer in self._viewer.layers if layer.name == name]:
             self._viewer.layers.remove(layer)
-        (data, settings, _), *_ = result_layers(self._source, result)
-        metadata = {"napari-diffprior": {**result.provenance, "role": "preview"}}
-        settings = {**settings, "name": name, "translate": self._translate, "metadata": metadata}
-        _add(self._viewer, Layer.create(data, settings, "image"))
+        made = placed(self._source, self._layout, result)[0]
+        made.name = name
+        made.metadata = {"napari-diffprior": {**result.provenance, "role": "preview"}}
+        _add(self._viewer, made)
 
     def close(self) -> None:
         """Nothing: the preview stays."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from magicgui.widgets import Container, Label, PushButton
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
@@ -14,8 +15,9 @@ from ..recipe import Recipe
 from . import worker
 from .advanced import Advanced
 from .device_chip import DeviceChip
+from .extent import FIELD
 from .inputs import Inputs
-from .layer_choice import Watch, follow_layers, visible_field
+from .layer_choice import Watch, follow_layers
 from .outputs import Output, PreviewOutput, ResultOutput
 from .pace import Pace, count_tiles, duration
 from .preferences import preferences
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 CHECK_MS = 200
 PREVIEW_STEPS = 8
-CALIBRATED = (0.8, 1.25)  # chi-square per measurement within which the std can be believed
 
 
 class RestoreWidget(Container):
@@ -98,15 +99,15 @@ class RestoreWidget(Container):
 
     # What can be run.
 
-    def recipe(self) -> Recipe:
-        """Settings as they stand.
+    def recipe(self, region: str | None = None) -> Recipe:
+        """Settings as they stand; ``region`` stands in for the choice of its row.
 
         Raises
         ------
         ValueError
             If one of them is not possible.
         """
-        return from_dict(Recipe, {**self.inputs.settings(), **self.advanced.settings()})
+        return from_dict(Recipe, {**self.inputs.settings(region), **self.advanced.settings()})
 
     def show_recipe(self, recipe: Recipe) -> None:
         """Show the settings of a recipe; the defaults begin with what the user prefers."""
@@ -130,38 +131,40 @@ class RestoreWidget(Container):
         image = self.inputs.image.value
         if image is None:
             raise ValueError("choose an image first: the script restores it.")
-        return script(self.recipe(), image, self.inputs.mask.value, self.inputs.chosen_psf_layer())
+        return script(self.recipe(), image, self.inputs.mask.value, self.inputs.chosen_psf())
 
-    def request(self) -> worker.Request:
-        """Copies of the input and the settings, checked.
+    def request(self, region: str | None = None, *, copy: bool = True) -> worker.Request:
+        """Copies of the input and the settings, checked; ``region`` stands in for the choice of its row.
 
         Raises
         ------
         ValueError
             One sentence that says why it cannot run.
         """
-        pixels, measured, psf = self.inputs.arrays()
-        return worker.Request(pixels, ~measured, psf, self.recipe(), preferences().live_preview)
+        source = self.inputs.source(region)
+        image, mask = (np.array(data) if copy and isinstance(data, np.ndarray) else data for data in (source.image, source.mask))
+        return worker.Request(image, mask, source.psf, source.layout, self.recipe(region), preferences().live_preview)
 
     def check(self) -> None:
         """Enable the buttons, or say in one line why not."""
         if self._closed:
             return
-        self._watch.only(self.inputs.image.value, self.inputs.mask.value, self.inputs.psf_layer.value)
+        self._watch.only(self.inputs.image.value, self.inputs.mask.value, self.inputs.psf.layer.value)
         if self._run is not None:
             return
         try:
-            request = self.request()
-        except ValueError as error:
+            request = self.request(copy=False)
+        except (ValueError, OSError) as error:
             self._set_reason(str(error))
             self.estimate.value = ""
             return
         self._set_reason("")
         self.estimate.value = self._pace.describe(self._tiles(request), request.recipe)
-        self.inputs.show_estimate(request.image, ~request.missing)
+        self.inputs.show_estimate(self.inputs.source())
 
     def _tiles(self, request: worker.Request) -> int:
-        return count_tiles(request.image.shape, self.inputs.patch())
+        sides = dict(zip(request.layout.axes, request.layout.result_shape, strict=True))
+        return count_tiles((request.layout.count, sides["y"], sides["x"]), self.inputs.prior.patch())
 
     def reset_choices(self, *_: Any, **__: Any) -> None:
         """Follow the viewer's layers."""
@@ -186,8 +189,7 @@ class RestoreWidget(Container):
         if self._run is not None:
             self._cancel()
             return
-        layer = self.inputs.image.value
-        self._start(lambda request: (request, ResultOutput(self._viewer, layer)), "Restoring")
+        self._start(None, lambda request: request, ResultOutput, "Restoring")
 
     def _cancel(self) -> None:
         if self._run is not None:
@@ -196,27 +198,21 @@ class RestoreWidget(Container):
 
     def start_preview(self) -> None:
         """Restore the visible field in a few steps."""
-        layer = self.inputs.image.value
+        self._start(FIELD, lambda request: replace(request, recipe=_draft(request.recipe)), PreviewOutput, "Preview of")
 
-        def cut(request: worker.Request) -> tuple[worker.Request, Output]:
-            field = visible_field(layer, request.image.shape)
-            few = replace(request, image=request.image[field], missing=request.missing[field], recipe=_draft(request.recipe))
-            return few, PreviewOutput(self._viewer, layer, field)
-
-        self._start(cut, "Preview of")
-
-    def _start(self, prepare: Any, title: str) -> None:
+    def _start(self, region: str | None, change: Any, output: Any, title: str) -> None:
         if self._run is not None:
             return
         try:
-            request, self._output = prepare(self.request())
-        except ValueError as error:
+            request = change(self.request(region))
+        except (ValueError, OSError) as error:
             self._set_reason(str(error))
             return
         self._seen = self.native.window().isVisible()
-        self._request = request
+        layer = self.inputs.image.value
+        self._request, self._output = request, output(self._viewer, layer, request.layout)
         stop = Event()
-        self._run = Run(worker.restore_steps(request, stop), stop, f"{title} {self.inputs.image.value.name}", self)
+        self._run = Run(worker.restore_steps(request, stop), stop, f"{title} {layer.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."
         self.restore.text, self.preview.enabled = "Cancel", False
@@ -231,16 +227,16 @@ class RestoreWidget(Container):
         left = "" if math.isnan(seconds_left) else f", about {duration(seconds_left)} left"
         self.message.value = f"Step {progress.step} of {progress.total}{left}, misfit {progress.misfit:.2f}"
         if progress.preview is not None and self._output is not None:
-            self._output.show(progress.preview)
+            self._output.show(progress.preview, progress.position)
 
     def finished(self, result: "Restoration") -> None:
         """Add the result and say how it went."""
         if self._output is not None:
             self._output.finish(result)
         misfit = sum(result.misfit) / len(result.misfit)
-        doubt = "" if CALIBRATED[0] <= misfit <= CALIBRATED[1] else ", not calibrated"
+        doubt = f"; not calibrated: {result.reason}" if result.reason else ""
         self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{doubt}"
-        self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Outside 0.8 to 1.25 do not trust std."
+        self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Not calibrated: std is only a hint."
 
     def failed(self, error: Exception) -> None:
         """Repeat the notification's sentence."""

@@ -1,15 +1,17 @@
 """Copy as Python: the script that gives the same pixels as the widget."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ..params import to_dict
 from ..recipe import Recipe
+from .psf_rows import voxels
 
 TEMPLATE = '''"""Restore {name} as the widget did."""
 
 from napari_diffprior import restore
-from napari_diffprior.io import read_image, write_tiff
+from napari_diffprior.io import read_image, write_tiff{imports}
 
 {arrays}
 result = restore({arguments})
@@ -25,7 +27,8 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
     recipe : Recipe
     image : napari.layers.Image
         A layer that was not read from a file appears under its name as a TIFF, to be saved first.
-    mask, psf : napari.layers.Layer, optional
+    mask : napari.layers.Labels, optional
+    psf : napari.layers.Image or Path, optional
 
     Returns
     -------
@@ -38,6 +41,8 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
             continue
         target, rest = ("image, calibration, _", "") if name == "image" else (name, "[0]")
         lines.append(f"{target} = read_image({_file(layer)!r}){rest}{_hint(layer)}")
+        if name == "psf" and not isinstance(layer, Path) and (steps := voxels(layer, image)):
+            lines.append(f"psf = prepare(psf, **{steps!r})")
         names.append(name if name == "image" else f"{name}={name}")
     defaults = to_dict(Recipe())
     given = {key: value for key, value in to_dict(recipe).items() if value != defaults[key] or key in ("samples", "seed")}
@@ -45,7 +50,8 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
     names += [f"{key}={_literal(value)}" for key, value in {**given, **options}.items()]
     arguments = "\n    " + ",\n    ".join(names) + ",\n"
     output = f"{image.name} restored.tif"
-    return TEMPLATE.format(name=image.name, arrays="\n".join(lines), arguments=arguments, output=output)
+    imports = "\nfrom napari_diffprior.psf import prepare" if any("prepare(" in line for line in lines) else ""
+    return TEMPLATE.format(name=image.name, imports=imports, arrays="\n".join(lines), arguments=arguments, output=output)
 
 
 def _literal(value: Any) -> str:
@@ -54,9 +60,13 @@ def _literal(value: Any) -> str:
 
 
 def _file(layer: Any) -> str:
-    path = layer.source.path
+    path = layer if isinstance(layer, Path) else layer.source.path
     return str(path) if path is not None else f"{layer.name}.tif"
 
 
 def _hint(layer: Any) -> str:
-    return "" if layer.source.path is not None else f"  # save the layer {layer.name} under this name first"
+    return (
+        ""
+        if isinstance(layer, Path) or layer.source.path is not None
+        else f"  # save the layer {layer.name} under this name first"
+    )

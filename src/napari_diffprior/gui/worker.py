@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ..axes import Layout
 from ..recipe import Recipe
 
 if TYPE_CHECKING:
@@ -36,17 +37,21 @@ class Request:
 
     Parameters
     ----------
-    image : ndarray, shape (H, W)
-    missing : ndarray of bool, shape (H, W)
-    psf : ndarray, shape (h, w), optional
+    image : array_like, 2 to 7 axes
+    mask : array_like, optional
+        Non-zero where pixels are missing.
+    psf : PSF, optional
+    layout : Layout
+        How the axes lie, and which part is restored.
     recipe : Recipe
     live : bool
         Whether images are wanted on the way.
     """
 
-    image: Array = field(repr=False)
-    missing: Array = field(repr=False)
-    psf: Array | None = field(repr=False)
+    image: Any = field(repr=False)
+    mask: Any = field(repr=False)
+    psf: Any = field(repr=False)
+    layout: Layout
     recipe: Recipe
     live: bool = True
 
@@ -63,19 +68,22 @@ class Progress:
         Chi-square over the number of measurements of the current estimate.
     preview : ndarray, shape (H, W), optional
         Current estimate in image units, about once a second.
+    position : tuple of int
+        Plane that is at work, along the leading axes.
     """
 
     step: int
     total: int
     misfit: float
     preview: Array | None
+    position: tuple[int, ...] = ()
 
 
 def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restoration]":
     """Start the core's generator; the stop event is polled at each step and each batch of tiles."""
     from ..restoration import restore_iter
 
-    return restore_iter(request.image, request.missing, request.psf, recipe=request.recipe, cancelled=stop.is_set)
+    return restore_iter(request.image, request.mask, request.psf, recipe=request.recipe, cancelled=stop.is_set)
 
 
 def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, Restoration | None]":
@@ -103,7 +111,7 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
                 continue
             image = update.preview() if request.live and now - previewed >= PREVIEW_SECONDS else None
             reported, previewed = now, now if image is not None else previewed
-            yield Progress(update.step, update.total, update.misfit, image)
+            yield Progress(update.step, update.total, update.misfit, image, update.position)
         return None
     finally:
         inner.close()
