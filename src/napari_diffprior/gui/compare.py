@@ -58,7 +58,7 @@ class CompareWidget(Container):
             return
         for box in (self.image, self.reference):
             box.reset_choices()
-        names = {layer.name: layer for layer in self.image.choices}
+        names = {str(getattr(layer, "name", "")): layer for layer in self.image.choices}
         if self.image.value is self.reference.value:
             self.image.value = next((names[name] for name in names if name.endswith(" restored")), self.image.value)
             guess = (names[name] for name in names if "reference" in name.lower())
@@ -68,7 +68,8 @@ class CompareWidget(Container):
         """Compare the chosen layers in the background."""
         if self._worker is not None:
             return
-        image, reference = self.image.value, self.reference.value
+        image: Any = self.image.value
+        reference: Any = self.reference.value
         try:
             if image is None or reference is None or image is reference:
                 raise ValueError("choose two different image layers.")
@@ -78,7 +79,7 @@ class CompareWidget(Container):
             return
         self.message.value, self.compare.enabled = "Comparing...", False
         self._worker = create_worker(measure, one, other, _start_thread=False, _worker_class=FunctionWorker)
-        name = image.name
+        name: str = image.name
         self._worker.returned.connect(lambda found: self._show(name, found))
         self._worker.finished.connect(self._ended)
         if self.difference.value:
