@@ -65,6 +65,8 @@ def from_dict(cls: type[T], settings: Mapping[str, Any]) -> T:
         return TypeAdapter(cls).validate_python(given)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"] and "error" in first.get("ctx", {}):  # what the class itself says of fields that do not go together
+            raise ValueError(str(first["ctx"]["error"])) from error
         where = ".".join(str(part) for part in first["loc"]) or "settings"
         raise ValueError(f"{owner}: {where} = {first['input']!r} is not possible: {first['msg']}.") from error
 

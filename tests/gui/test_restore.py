@@ -76,7 +76,7 @@ def bad_number(viewer, widget):
 
 
 def bad_noise(viewer, widget):
-    "Recipe: noise"
+    "There is no noise 'loud'; choose from"
     widget.inputs.noise.value = "loud"
 
 

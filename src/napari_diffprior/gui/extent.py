@@ -53,7 +53,7 @@ class Extent:
             self.axes.value = recipe.axes
         self.region.value = GIVEN if recipe.region else WHOLE
 
-    def settings(self, layer: Any, region: str | None = None) -> dict[str, Any]:
+    def settings(self, layer: Any, region: str | None = None, core: str = "yx") -> dict[str, Any]:
         """Recipe settings; axes that a script would guess too are left to it.
 
         Parameters
@@ -61,6 +61,8 @@ class Extent:
         layer : napari.layers.Image, optional
         region : str, optional
             Another choice than that of the row.
+        core : str
+            Axes that are restored together, of which a region takes all but y and x whole.
 
         Raises
         ------
@@ -76,7 +78,7 @@ class Extent:
         axes = None if text in ("", guess_axes(shape)) else text
         return {
             "axes": axes,
-            "region": self._region(layer, Layout(text or guess_axes(shape), shape), region or self.region.value),
+            "region": self._region(layer, Layout(text or guess_axes(shape), shape, core=core), region or self.region.value),
         }
 
     def _region(self, layer: Any, layout: Layout, choice: str) -> Region | None:

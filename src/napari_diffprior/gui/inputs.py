@@ -114,8 +114,13 @@ class Inputs:
             "prior": self.prior.name(),
             "psf_sigma": self.psf.psf_sigma() if self.task.value == DEBLUR else None,
             "samples": self.samples.value,
-            **self.extent.settings(self.image.value, region),
+            **self.extent.settings(self.image.value, region, self._core()),
         }
+
+    def _core(self) -> str:
+        """Axes that are restored together: with the PSF of a stack, z too."""
+        chosen = self.chosen_psf()
+        return "zyx" if chosen is not None and np.ndim(getattr(chosen, "data", 0)) == 3 else "yx"
 
     def fill(self, recipe: Recipe) -> None:
         """Show the settings of a recipe; layers stay as they are chosen."""
@@ -143,6 +148,7 @@ class Inputs:
         """
         from ..job import check_input
         from ..layers import layer_pixels
+        from ..psf import axes_of
 
         layer = self.image.value
         if layer is None:
@@ -150,15 +156,17 @@ class Inputs:
         if self.task.value == FILL and self.mask.value is None:
             raise ValueError("to fill gaps, choose a mask or press New mask and paint the missing pixels.")
         image, mask = layer_pixels(layer), None if self.mask.value is None else self.mask.value.data
-        chosen = self.extent.settings(layer, region)
-        layout = Layout.of(image, chosen["axes"], chosen["region"])
+        psf = self.psf.psf(layer) if self.task.value == DEBLUR else None
+        core = axes_of(psf)
+        chosen = self.extent.settings(layer, region, core)
+        layout = Layout.of(image, chosen["axes"], chosen["region"], core)
         position = self._position(layer, layout)
         missing = layout.read_mask(mask, position)
         if self.task.value == FILL and not (missing is not None and missing.any()) and not np.any(mask):
             raise ValueError("the mask is empty: paint the missing pixels.")
-        if layout.count == 1:
+        if layout.count == 1 and core == "yx":
             check_input(layout.read(image, position), missing)
-        return Source(image, mask, self.psf.psf(layer) if self.task.value == DEBLUR else None, layout)
+        return Source(image, mask, psf, layout)
 
     def _position(self, layer: Any, layout: Layout) -> tuple[int, ...]:
         """Restored plane that is shown, or the nearest one."""
@@ -172,7 +180,7 @@ class Inputs:
         from ..noise.estimate import estimate_sigma
 
         text = ""
-        if value_of(self.noise) in (None, "auto"):
+        if value_of(self.noise) in (None, "auto") and source.layout.core == "yx":
             position = self._position(self.image.value, source.layout)
             plane, mask = source.layout.read(source.image, position), source.layout.read_mask(source.mask, position)
             try:
