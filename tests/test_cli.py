@@ -62,7 +62,7 @@ def test_json_line(picture, capsys, tmp_path):
     code, out, _ = run(capsys, "restore", *arguments)
     report = json.loads(out.splitlines()[-1])
     assert code == 0
-    assert set(report) == {"output", "seconds", "calls", "misfit", "sampler", "prior", "device", "seed"}
+    assert set(report) == {"output", "seconds", "calls", "misfit", "calibrated", "sampler", "prior", "device", "seed"}
     assert report["calls"] == 2
     assert len(report["misfit"]) == 2
 

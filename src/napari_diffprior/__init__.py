@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .restoration import Restoration as Restoration
     from .restoration import restore as restore
     from .restoration import restore_iter as restore_iter
+    from .stream import restore_to_zarr as restore_to_zarr
 
 _HOMES = {
     "Recipe": "recipe",
@@ -22,6 +23,7 @@ _HOMES = {
     "restore": "restoration",
     "restore_iter": "restoration",
     "restore_layer": "layers",
+    "restore_to_zarr": "stream",
 }
 __all__ = list(_HOMES)
 

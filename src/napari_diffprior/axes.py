@@ -130,7 +130,10 @@ class Layout:
 
     def read(self, array: Any, position: Position) -> Array:
         """One plane of an array of any kind, in the order of the core; nothing else of it is read."""
-        plane = np.asarray(array[self.source(position)])
+        return self.orient(np.asarray(array[self.source(position)]))
+
+    def orient(self, plane: Array) -> Array:
+        """What lies at a position of the array or of its mask, in the order of the core."""
         found = [letter for letter in self.axes if letter in self.core]
         return np.transpose(plane, [found.index(letter) for letter in self.core])
 
@@ -140,7 +143,7 @@ class Layout:
         found = [letter for letter in self.axes if letter in self.core]
         return np.transpose(plane, [*range(extra), *(extra + self.core.index(letter) for letter in found)])
 
-    def mask_of(self, mask: Any) -> Layout | None:
+    def mask_of(self, mask: Any) -> Layout:
         """Layout of a mask: of the image's shape, of one plane for all of them, or without the channels.
 
         Raises
@@ -148,8 +151,6 @@ class Layout:
         ValueError
             If the mask has another shape.
         """
-        if mask is None:
-            return None
         plane = "".join(letter for letter in self.axes if letter in self.core)
         for axes in (self.axes, self.axes.replace("c", ""), plane):
             shape = tuple(self.shape[self.axes.index(letter)] for letter in axes)
@@ -161,10 +162,7 @@ class Layout:
         """Position by axis."""
         return dict(zip(self.leading, position, strict=True))
 
-    def read_mask(self, mask: Any, position: Position) -> Array | None:
-        """The mask of one plane."""
-        layout = self.mask_of(mask)
-        if layout is None:
-            return None
-        at = self.named(position)
-        return layout.read(mask, tuple(at[letter] for letter in layout.leading))
+    def mask_source(self, mask: Any, position: Position) -> tuple[int | slice, ...]:
+        """Index of the mask of a plane."""
+        layout, at = self.mask_of(mask), self.named(position)
+        return layout.source(tuple(at[letter] for letter in layout.leading))

@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from .files import Outputs, hashes, restore_files
 from .params import Ui, params
 
 if TYPE_CHECKING:
     from .recipe import Recipe
-    from .restoration import Restoration, Update
+    from .restoration import Update
 
 REPORT = "report.csv"
 Status = Literal["restored", "kept", "failed"]
@@ -159,58 +160,6 @@ def write_report(path: Path, report: Sequence[Outcome]) -> None:
         writer.writerows(asdict(outcome) for outcome in report)
 
 
-def restore_files(
-    inputs: Mapping[str, Path | None],
-    output: Path,
-    std: Path | None,
-    recipe: Recipe,
-    cancelled: Callable[[], bool] | None = None,
-) -> Generator[Update, None, Restoration]:
-    """Restore an image file into a TIFF that carries calibration, recipe and the hashes of its inputs.
-
-    Parameters
-    ----------
-    inputs : mapping
-        Files by name: image, mask, psf; None where there is none.
-    output : Path
-        TIFF for the mean.
-    std : Path, optional
-        TIFF for the standard deviation.
-    recipe : Recipe
-    cancelled : callable, optional
-
-    Raises
-    ------
-    ValueError, OSError
-        If a file cannot be read, restored or written; nothing is half-written then.
-    """
-    from .io import TIFF_SUFFIXES, check_writable, read_image, write_tiff
-    from .restoration import restore_iter
-
-    for place in (output, std):
-        if place is not None:
-            check_writable(place, TIFF_SUFFIXES)
-    read = {name: None if path is None else read_image(path) for name, path in inputs.items()}
-    arrays = {name: None if content is None else content[0] for name, content in read.items()}
-    result = yield from restore_iter(arrays["image"], arrays["mask"], arrays["psf"], recipe=recipe, cancelled=cancelled)
-    assert read["image"] is not None
-    calibration = read["image"][1]
-    metadata = {"napari-diffprior": {**result.provenance, "inputs": hashes(inputs)}}
-    if std is not None:
-        write_tiff(std, result.std, calibration, metadata)
-    write_tiff(output, result.mean, calibration, metadata)
-    return result
-
-
-def hashes(inputs: Mapping[str, Path | None]) -> dict[str, dict[str, str] | None]:
-    """Path and SHA-256 of each input file, as a result remembers them."""
-    from .io import file_hash
-
-    return {
-        name: None if path is None else {"path": str(path.resolve()), "sha256": file_hash(path)} for name, path in inputs.items()
-    }
-
-
 def _targets(files: Sequence[Path], settings: FolderSettings) -> list[Path]:
     """Where each result goes: the same name as .tif; files that differ in their endings alone keep them."""
     shared = Counter(file.with_suffix(".tif") for file in files)
@@ -229,7 +178,7 @@ def _one(
         if story is None:
             target.parent.mkdir(parents=True, exist_ok=True)
             std = target.with_name(f"{target.stem}_std.tif") if settings.std and recipe.samples > 1 else None
-            story = (yield from restore_files(inputs, target, std, recipe, cancelled)).provenance
+            story = yield from restore_files(inputs, Outputs(target, std), recipe, cancelled)
             status: Status = "restored"
         else:
             status = "kept"

@@ -19,6 +19,7 @@ from .result import Canvas, Restoration
 if TYPE_CHECKING:
     from .priors.contract import Denoiser
 
+Array = np.ndarray[Any, Any]
 __all__ = ["Cancelled", "Restoration", "Update", "make_recipe", "restore", "restore_iter"]
 
 
@@ -29,6 +30,7 @@ def restore_iter(
     *,
     recipe: Recipe | None = None,
     prior: Denoiser | None = None,
+    axes: str | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Generator[Update, None, Restoration]:
     """Restore an image step by step; the generator's return value is the Restoration.
@@ -48,6 +50,8 @@ def restore_iter(
         Settings; the default restores with the embedded prior.
     prior : Denoiser, optional
         A denoiser of one's own instead of the recipe's.
+    axes : str, optional
+        Axes of the image where the recipe does not name them, as its file or layer says.
     cancelled : callable, optional
         Asked before each step and each batch of tiles; True raises Cancelled.
 
@@ -66,28 +70,44 @@ def restore_iter(
     started = time.monotonic()
     recipe = recipe or Recipe()
     image, mask = _indexable(image), _indexable(mask)
-    layout = Layout.of(image, recipe.axes, recipe.region, axes_of(psf))
-    layout.mask_of(mask)
+    layout = layout_of(image, psf, recipe, axes)
+    if mask is not None:
+        layout.mask_of(mask)
     engine = Engine.of(recipe, prior, cancelled)
     canvas = Canvas(layout, recipe)
     for number, position in enumerate(layout.positions()):
-        for_plane = plane_steps(layout, image, mask, psf, engine, position, canvas.keep)
-        plane = yield from _counted(for_plane, number, layout.count)
+        pixels = np.asarray(image[layout.source(position)])
+        missing = None if mask is None else np.asarray(mask[layout.mask_source(mask, position)])
+        steps = restore_part(layout, pixels, missing, psf, engine, position, canvas.keep)
+        plane = yield from _counted(steps, number, layout.count)
         canvas.put(position, plane)
     return canvas.result(engine, time.monotonic() - started)
 
 
-def plane_steps(
-    layout: Layout, image: Any, mask: Any, psf: Any, engine: Engine, position: Position, keep: bool
+def layout_of(image: Any, psf: Any, recipe: Recipe, axes: str | None = None) -> Layout:
+    """Which parts of an image are restored by themselves: planes, or volumes where the PSF is one."""
+    return Layout.of(image, recipe.axes or axes, recipe.region, axes_of(psf))
+
+
+def restore_part(
+    layout: Layout, pixels: Array, missing: Array | None, psf: Any, engine: Engine, position: Position, keep: bool
 ) -> Generator[Update, None, PlaneResult]:
-    """Read one plane of an image and restore it; its return value is the plane's result.
+    """Restore what was read at one position; its return value is the plane's result.
+
+    Parameters
+    ----------
+    layout : Layout
+    pixels, missing : ndarray
+        As they lie in image and mask.
+    psf, engine, position, keep
+        As for ``restore_plane``.
 
     Raises
     ------
     ValueError
         If the plane cannot be used; in a stack the sentence says which.
     """
-    pixels, missing = layout.read(image, position), layout.read_mask(mask, position)
+    pixels, missing = layout.orient(pixels), None if missing is None else layout.orient(missing)
     if layout.count > 1 and is_constant(pixels if missing is None else pixels[missing == 0]):
         return unchanged(pixels)
     try:
@@ -153,9 +173,7 @@ def restore(
     >>> result = restore(image, mask, noise=12.0, samples=8)  # doctest: +SKIP
     >>> result.mean, result.std, result.misfit  # doctest: +SKIP
     """
-    prior = settings.pop("prior", "microscopy")
-    own = None if isinstance(prior, str | Path) else prior
-    recipe = make_recipe(**settings) if own is not None else make_recipe(**settings, prior=str(prior))
+    recipe, own = own_prior(settings)
     run = restore_iter(image, mask, psf, recipe=recipe, prior=own)
     while True:
         try:
@@ -165,6 +183,15 @@ def restore(
             return result
         if progress is not None:
             progress(update)
+
+
+def own_prior(settings: Mapping[str, Any]) -> tuple[Recipe, Denoiser | None]:
+    """Recipe of keyword settings, and the prior if it is a Denoiser and not a name."""
+    rest = dict(settings)
+    prior = rest.pop("prior", "microscopy")
+    if isinstance(prior, str | Path):
+        return make_recipe(**rest, prior=str(prior)), None
+    return make_recipe(**rest), prior
 
 
 def make_recipe(sampler: Any = "decoupled", steps: int | None = None, **settings: Any) -> Recipe:

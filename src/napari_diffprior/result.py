@@ -15,6 +15,7 @@ from .recipe import Recipe
 from .uncertainty import quantile, trust
 
 Array = np.ndarray[Any, Any]
+QUANTILES = {"low": 0.05, "high": 0.95}
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,10 @@ class Restoration:
     def calibrated(self) -> bool:
         """Whether the deviation can be read as one: the data agree, and the prior knows its coverage."""
         return not self.reason
+
+    def image(self, kind: str) -> Array:
+        """Mean, std, samples, low or high (5 % and 95 % quantiles), by name."""
+        return self.quantile(QUANTILES[kind]) if kind in QUANTILES else np.asarray(getattr(self, kind))
 
     def quantile(self, level: float) -> Array:
         """Value below which the truth lies with a probability, from the samples or from mean and deviation.
@@ -137,4 +142,4 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     }
     if layout.count == 1:
         return {**records[0][1], **summary}
-    return {**summary, "planes": [{"position": layout.named(position), **record} for position, record in records]}
+    return {**summary, "planes": [{**record, "position": layout.named(position)} for position, record in records]}

@@ -31,7 +31,12 @@ def restore(
     samples: int = 4,
     seed: int = 0,
     device: str = "auto",
+    axes: str | None = None,
+    region: str | None = None,
     std: Path | None = None,
+    quantiles: Path | None = None,
+    samples_out: Path | None = None,
+    scheduler: str | None = None,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -40,11 +45,11 @@ def restore(
     Parameters
     ----------
     image
-        Measured image, a 2-D grey TIFF, PNG, WebP, JPEG or NPY file.
+        Measured image of any axes: TIFF, OME-TIFF, OME-Zarr, PNG, WebP, JPEG or NPY. Each plane is restored by itself.
     output
-        TIFF for the mean of the samples; it carries the recipe.
+        .tif or .ome.zarr for the mean of the samples; it carries the recipe. With .zarr nothing is held whole in memory.
     mask
-        Image of the same shape, non-zero where pixels are missing.
+        Image of the same shape, or one plane for all, non-zero where pixels are missing.
     psf
         Point spread function, a 2-D image.
     psf_sigma
@@ -69,21 +74,33 @@ def restore(
         Seed of the noise; the same seed gives the same pixels.
     device
         auto, cpu, cuda or mps.
+    axes
+        A letter for each axis, such as tczyx; by default as the file says.
+    region
+        Part to restore, such as y=0:512,x=100:612 or z=3:4; by default all.
     std
-        TIFF for the standard deviation between the samples.
+        .tif or .ome.zarr for the standard deviation between the samples.
+    quantiles
+        .tif or .ome.zarr for the 5 % and 95 % quantiles: two files, with _05 and _95 in their names.
+    samples_out
+        .tif or .ome.zarr for all samples.
+    scheduler
+        Address of a dask scheduler that restores the planes; for .zarr outputs.
     set_
         Parameter of the sampler as name=value; may be given several times.
     json_
         End with one line of JSON.
     """
+    from ..files import Outputs
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
     camera = {"gain": gain, "offset": offset, "read_noise": read_noise}
-    settings = {"psf_sigma": psf_sigma, "prior": prior, "samples": samples, "seed": seed, "device": device}
-    recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **camera, **settings)
-    report = _restore_files({"image": image, "mask": mask, "psf": psf}, output, std, recipe)
-    say(report, json_)
+    settings = {"psf_sigma": psf_sigma, "prior": prior, "samples": samples, "seed": seed, "device": device, **camera}
+    part = {"axes": axes, "region": _region(region)}
+    recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **part, **settings)
+    outputs = Outputs(mean=output, std=std, quantiles=quantiles, samples=samples_out)
+    say(_restore_files({"image": image, "mask": mask, "psf": psf}, outputs, recipe, scheduler), json_)
 
 
 @app.command
@@ -95,7 +112,7 @@ def replay(
     Parameters
     ----------
     output
-        TIFF that diffprior restore or the plugin wrote.
+        TIFF or OME-Zarr that diffprior restore or the plugin wrote.
     to
         Also write the repeated result here.
     json_
@@ -103,7 +120,7 @@ def replay(
     """
     import numpy as np
 
-    from ..io import file_hash, read_image, write_tiff
+    from ..io import file_hash, read_image, write_image
     from ..params import from_dict
     from ..recipe import Recipe
 
@@ -116,27 +133,29 @@ def replay(
         if path is not None and file_hash(path) != story["inputs"][name]["sha256"]:
             raise ValueError(f"the {name} {path} is not the file that {output} was made from.")
     settings = {**story["recipe"], "device": story["device"], "precision": story["precision"]}
-    result = _run_with_bar(paths, from_dict(Recipe, settings))
-    same = bool(np.array_equal(result.mean, before))
-    largest = float(np.abs(result.mean - before).max())
+    result, axes = _run_with_bar(paths, from_dict(Recipe, settings))
+    mean = np.transpose(result.mean, [axes.index(letter) for letter in calibration.axes])
+    same = bool(np.array_equal(mean, before))
+    largest = float(np.abs(mean - before).max())
     if to is not None:
-        write_tiff(to, result.mean, calibration, {"napari-diffprior": {**result.provenance, "inputs": story["inputs"]}})
+        write_image(to, mean, calibration, {"napari-diffprior": {**result.provenance, "inputs": story["inputs"]}})
     say({"output": str(output), "same": same, "largest_difference": largest}, json_)
     if not same:
         raise ValueError(f"the pixels differ by up to {largest:g}: other versions or another device made {output}.")
 
 
-def _restore_files(inputs: dict[str, Path | None], output: Path, std: Path | None, recipe: Any) -> dict[str, Any]:
-    """Restore the input files into the output files; nothing is left half-written."""
-    from ..folder import restore_files
+def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, scheduler: str | None) -> dict[str, Any]:
+    """Restore the input files into the output files, and say how it went."""
+    from ..files import restore_files
 
-    result = drive_with_bar(restore_files(inputs, output, std, recipe))
-    story = result.provenance
+    story = drive_with_bar(restore_files(inputs, outputs, recipe, scheduler=scheduler))
+    reason = story["not_calibrated"]
     return {
-        "output": str(output),
+        "output": str(outputs.mean),
         "seconds": story["seconds"],
-        "calls": result.calls,
+        "calls": story["calls"],
         "misfit": story["misfit"],
+        "calibrated": f"not calibrated: {reason}" if reason else "yes",
         "sampler": recipe.sampler,
         "prior": story["prior"],
         "device": story["device"],
@@ -144,12 +163,30 @@ def _restore_files(inputs: dict[str, Path | None], output: Path, std: Path | Non
     }
 
 
-def _run_with_bar(inputs: dict[str, Path | None], recipe: Any) -> Any:
-    from ..io import read_image
-    from ..restoration import restore_iter
+def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
+    """Region of ``axis=start:stop`` parts."""
+    if text is None:
+        return None
+    found = {}
+    for part in text.split(","):
+        letter, _, span = part.partition("=")
+        start, colon, stop = span.partition(":")
+        if not (colon and start.strip().isdigit() and stop.strip().isdigit()):
+            raise ValueError(f"--region takes axis=start:stop, such as y=0:512,x=100:612, not {part!r}.")
+        found[letter.strip()] = (int(start), int(stop))
+    return found
 
-    arrays = {name: None if path is None else read_image(path)[0] for name, path in inputs.items()}
-    return drive_with_bar(restore_iter(arrays["image"], arrays["mask"], arrays["psf"], recipe=recipe))
+
+def _run_with_bar(inputs: dict[str, Path | None], recipe: Any) -> tuple[Any, str]:
+    """Result of the input files, and its axes."""
+    from ..io import open_image, read_image
+    from ..restoration import layout_of, restore_iter
+
+    assert inputs["image"] is not None
+    image, place, _ = open_image(inputs["image"])
+    mask, psf = (None if (path := inputs[name]) is None else read_image(path)[0] for name in ("mask", "psf"))
+    result = drive_with_bar(restore_iter(image, mask, psf, recipe=recipe, axes=place.axes))
+    return result, layout_of(image, psf, recipe, place.axes).axes
 
 
 @app.command

@@ -1,0 +1,143 @@
+"""An image file restored into files that carry calibration, recipe and the hashes of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .io import ZARR_SUFFIXES, Calibration, check_output, file_hash, open_image, read_image, write_image
+
+if TYPE_CHECKING:
+    from .plane import Update
+    from .recipe import Recipe
+    from .result import Restoration
+
+Inputs = Mapping[str, Path | None]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go: OME-TIFFs or OME-Zarrs, by their endings.
+
+    Parameters
+    ----------
+    mean : Path
+    std : Path, optional
+        Standard deviation between the samples.
+    quantiles : Path, optional
+        5 % and 95 % quantiles, as two files: "_05" and "_95" are put behind the name.
+    samples : Path, optional
+        All samples, along a first axis.
+    """
+
+    mean: Path
+    std: Path | None = None
+    quantiles: Path | None = None
+    samples: Path | None = None
+
+    def paths(self) -> dict[str, Path]:
+        """Path of each file by its kind: mean, std, low, high, samples."""
+        found = {"mean": self.mean, "std": self.std, "samples": self.samples}
+        if self.quantiles is not None:
+            stem, dot, ending = self.quantiles.name.partition(".")
+            found |= {k: self.quantiles.with_name(f"{stem}_{n}{dot}{ending}") for k, n in (("low", "05"), ("high", "95"))}
+        return {kind: path for kind, path in found.items() if path is not None}
+
+
+def restore_files(
+    inputs: Inputs,
+    outputs: Outputs,
+    recipe: Recipe,
+    cancelled: Callable[[], bool] | None = None,
+    scheduler: str | None = None,
+) -> Generator[Update, None, dict[str, Any]]:
+    """Restore an image file; the generator's return value is the provenance that the results carry.
+
+    Where all outputs are OME-Zarrs, planes go through a dask scheduler and are written one by one.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Files by name: image, mask, psf; None where there is none.
+    outputs : Outputs
+    recipe : Recipe
+        Without axes, those of the file count.
+    cancelled : callable, optional
+    scheduler : str, optional
+        Address of a dask scheduler; only for OME-Zarr outputs.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a file cannot be read, restored or written; nothing is half-written then.
+    """
+    from .restoration import layout_of, restore_iter
+
+    image, place, _ = open_image(_needed(inputs))
+    mask, psf = (None if (path := inputs.get(name)) is None else read_image(path)[0] for name in ("mask", "psf"))
+    layout = layout_of(image, psf, recipe, place.axes)
+    place = Calibration(place.scale, place.units, layout.axes, place.translate)
+    paths = outputs.paths()
+    _check(paths, recipe, layout.result_shape, place)
+    streamed = all(path.suffix.lower() in ZARR_SUFFIXES for path in paths.values())
+    if scheduler is not None and not streamed:
+        raise ValueError("a scheduler writes chunk by chunk: give outputs that end in .zarr.")
+    sources = {"inputs": hashes(inputs)}
+    if streamed:
+        from .stream import restore_chunks
+
+        return (
+            yield from restore_chunks(
+                image,
+                paths,
+                mask,
+                psf,
+                recipe=recipe,
+                calibration=place,
+                metadata=sources,
+                token=str(sources),
+                scheduler=scheduler,
+                cancelled=cancelled,
+            )
+        )
+    result = yield from restore_iter(image, mask, psf, recipe=recipe, axes=place.axes, cancelled=cancelled)
+    story = {**result.provenance, **sources}
+    _write(paths, result, place.of_part(layout.corner), {"napari-diffprior": story})
+    return story
+
+
+def _needed(inputs: Inputs) -> Path:
+    path = inputs.get("image")
+    if path is None:
+        raise ValueError("an image file is needed.")
+    return path
+
+
+def _check(paths: Mapping[str, Path], recipe: Recipe, shape: tuple[int, ...], place: Calibration) -> None:
+    """Whether all can be written, before any work."""
+    if len(set(paths.values())) < len(paths):
+        raise ValueError("two outputs have the same name: choose different ones.")
+    if "low" in paths and recipe.samples < 2:
+        raise ValueError("quantiles need two samples or more: set samples = 16, for example.")
+    if "samples" in paths and recipe.keep_samples is False:
+        raise ValueError("the samples cannot be written without keeping them: leave keep_samples empty.")
+    for kind, path in paths.items():
+        extra = kind == "samples"
+        check_output(path, (recipe.samples, *shape) if extra else shape, place.with_samples() if extra else place)
+
+
+def _write(paths: Mapping[str, Path], result: Restoration, place: Calibration, metadata: dict[str, Any]) -> None:
+    """Write the mean last: where it is, the others are."""
+    if "samples" in paths and not len(result.samples):
+        raise ValueError("the samples were not kept: set keep_samples = true, or write them to a .zarr.")
+    for kind in sorted(paths, key=lambda kind: kind == "mean"):
+        write_image(paths[kind], result.image(kind), place.with_samples() if kind == "samples" else place, metadata)
+
+
+def hashes(inputs: Inputs) -> dict[str, dict[str, str] | None]:
+    """Path and SHA-256 of each input file, as a result remembers them."""
+    return {
+        name: None if path is None else {"path": str(path.resolve()), "sha256": file_hash(path)} for name, path in inputs.items()
+    }
