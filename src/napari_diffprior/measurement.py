@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .operators.contract import Operator, adjoint, extract, mean_gain
+from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .noise.contract import NoiseModel
     from .priors.contract import Covariance
     from .rng import NoiseStream
+
+LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,30 @@ class Measurement:
     def visible(self, x: Tensor) -> Tensor:
         """A^T-free view of an image where the measurement lies: crops an unknown border."""
         return extract(self.operator, x)
+
+    def own_error(self, mean: Tensor, error: Covariance) -> Covariance:
+        """Error covariance of these very images: R, times what their residuals say that held-out images did not.
+
+        With weights W = V^-1, E (y - A D)^T W (y - A D) = k tr(W A R A^T) + m; each sample's factor k is taken from
+        its own residual, and never below 1. The trace is one Hutchinson estimate with fixed signs. A covariance
+        that is exact, or that cannot be scaled, stays as it is.
+
+        Parameters
+        ----------
+        mean : Tensor, shape (B, C, H, W)
+            Denoised images D.
+        error : Covariance
+            R, as measured on held-out images.
+        """
+        if not hasattr(error, "scaled") or not is_linear(self.operator):
+            return error
+        expected = self.operator.apply(mean)
+        weights = self.noise.precision(expected)
+        chi2 = ((self.y - expected).square() * weights).flatten(1).mean(1)
+        signs = fixed_signs(expected)
+        root = weights**0.5
+        trace = (signs * root * self.operator.apply(error.apply(self.adjoint(root * signs)))).flatten(1).mean(1)
+        return cast("Covariance", error.scaled(((chi2 - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
 
     def condition(
         self,

@@ -246,3 +246,19 @@ def test_embed_measured_knows_gaps_from_blur() -> None:
     assert torch.equal(image, y)
     operator = Blur(torch.from_numpy(np.random.default_rng(0).random((3, 3))), (6, 7))
     assert embed_measured(operator, y, (1, *operator.domain))[1] is None
+
+
+def test_an_image_with_larger_errors_than_the_held_out_ones_says_so() -> None:
+    operator = Mask(torch.rand(48, 48, generator=torch.Generator().manual_seed(0)) < 0.5)
+    error, noise = spectrum().covariance(0.5, (1, 48, 48), torch.zeros(1, dtype=torch.float64)), BatchNoise(0, 200)
+    truth = torch.zeros(200, 1, 48, 48, dtype=torch.float64)
+    y = operator.apply(truth) + 0.05 * noise.normal((1, len(operator.index)), truth)
+    measurement = Measurement(y, operator, Gaussian(sigma=0.05), (1, 48, 48))
+    stretch = torch.tensor([1.0, 2.0], dtype=torch.float64).repeat(100).view(-1, 1, 1, 1)
+    own = measurement.own_error(truth + stretch * error.draw(noise, truth), error)
+    factors = own.power.flatten(1)[:, 0] / error.power[0, 0]  # type: ignore[attr-defined]
+    assert factors.min() >= 1
+    assert factors[0::2].mean() == pytest.approx(1.0, abs=0.15)
+    assert factors[1::2].mean() == pytest.approx(4.0, rel=0.1)
+    exact = Diagonal(torch.ones(1, 48, 48, dtype=torch.float64))
+    assert measurement.own_error(truth, exact) is exact

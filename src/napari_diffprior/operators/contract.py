@@ -69,6 +69,14 @@ def extract(operator: Operator, x: Tensor) -> Tensor:
     return cast("Tensor", operator.extract(x)) if hasattr(operator, "extract") else x
 
 
+def fixed_signs(like: Tensor) -> Tensor:
+    """Random signs for Hutchinson's estimates of a trace, the same every time; shape (1, ...) of one of ``like``."""
+    import torch
+
+    signs = torch.randint(0, 2, like[:1].shape, generator=torch.Generator().manual_seed(0)).to(like)
+    return 2.0 * signs - 1.0
+
+
 def mean_gain(operator: Operator, shape: Sequence[int], like: Tensor) -> float:
     """Mean eigenvalue of A A^T by one Hutchinson estimate with fixed signs.
 
@@ -81,10 +89,7 @@ def mean_gain(operator: Operator, shape: Sequence[int], like: Tensor) -> float:
     like : Tensor
         Measurement whose shape, dtype and device are used.
     """
-    import torch
-
-    signs = torch.randint(0, 2, like[:1].shape, generator=torch.Generator().manual_seed(0)).to(like)
-    signs = 2.0 * signs - 1.0
+    signs = fixed_signs(like)
     return float(adjoint(operator, signs, shape).square().sum() / signs.numel())
 
 

@@ -65,6 +65,7 @@ class Stationary:
 
         self.power, self.grid, self.shape = power, grid, tuple(shape)
         self.mean_variance = float(torch.fft.irfft2(power, s=grid)[..., 0, 0].mean())
+        self._gain: tuple[Any, float, Tensor] | None = None  # of the preconditioner, kept for the iterations of a data step
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -93,10 +94,18 @@ class Stationary:
             return known
         if not all(hasattr(operator, name) for name in ("response", "embed", "extract")):
             return None
-        response = operator.response(self.grid)
-        spread = self._filter(operator.embed(x), 1 / (response * self.power + variance))
-        solution: Tensor = operator.extract(spread)
+        if self._gain is None or self._gain[0] is not operator or self._gain[1] != variance:
+            self._gain = (operator, variance, 1 / (operator.response(self.grid) * self.power + variance))
+        solution: Tensor = operator.extract(self._filter(operator.embed(x), self._gain[2]))
         return solution
+
+
+class Measured(Stationary):
+    """Stationary covariance measured on held-out images: one image's own error may be larger than theirs."""
+
+    def scaled(self, factor: Tensor) -> Measured:
+        """The same spectrum times a factor for each image, shape (B,)."""
+        return Measured(self.power * factor.view(-1, *[1] * len(self.shape)), self.grid, self.shape)
 
 
 @dataclass(frozen=True)
@@ -132,14 +141,14 @@ class SpectrumTable:
         side = max(2, round(1 / self.frequencies[1]))  # of the patches it was measured on: elsewhere the mean counts wrongly
         return float(np.sqrt(_full_mean(np.interp(_radius((side, side)), self.frequencies, self.at(sigma)), side)))
 
-    def covariance(self, sigma: float, shape: Sequence[int], like: Tensor) -> Stationary:
+    def covariance(self, sigma: float, shape: Sequence[int], like: Tensor) -> Measured:
         """Covariance for images of a shape (C, H, W), on a grid padded by at least 32 pixels."""
         import torch
         from scipy.fft import next_fast_len
 
         grid = (next_fast_len(shape[-2] + 32, real=True), next_fast_len(shape[-1] + 32, real=True))
         power = np.exp(np.interp(_radius(grid), self.frequencies, np.log(self.at(sigma))))
-        return Stationary(torch.as_tensor(power).to(like), grid, shape)
+        return Measured(torch.as_tensor(power).to(like), grid, shape)
 
 
 def _radius(grid: tuple[int, int]) -> Array:
