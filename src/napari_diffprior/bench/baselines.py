@@ -49,10 +49,10 @@ def baselines(task: Task) -> list[Baseline]:
     -------
     list of Baseline
         ``biharmonic`` for gaps (Damelin & Hoang 2018, as in scikit-image); ``wiener`` over 17 balances and
-        ``richardson lucy`` over 5 to 50 iterations for a blur; ``non local means`` and ``total variation`` over their
-        weights for noise. Each is given the noise level or its best setting, which a user would not know.
+        ``richardson lucy`` over 5 to 50 iterations for a blur; ``non local means``, ``total variation`` and ``wavelet``
+        over their settings for noise. Each is given the noise level or its best setting, which a user would not know.
     """
-    fitting: tuple[Candidates, ...] = (non_local_means, total_variation)
+    fitting: tuple[Candidates, ...] = (non_local_means, total_variation, wavelet)
     if task.mask is not None:
         fitting = (biharmonic,)
     elif task.psf is not None:
@@ -112,6 +112,32 @@ def total_variation(task: Task) -> Iterator[tuple[str, Array]]:
 
     for weight in np.geomspace(0.3, 4, 8):
         yield f"weight {weight:.2g}", denoise_tv_chambolle(task.image, weight=weight * task.noise)
+
+
+def wavelet(task: Task) -> Iterator[tuple[str, Array]]:
+    """Shrinkage of wavelet coefficients (BayesShrink, Chang et al. 2000), averaged over 16 shifts."""
+    from skimage.restoration import denoise_wavelet
+
+    shifts = [(down, right) for down in range(4) for right in range(4)]
+    for name in ("db2", "sym4", "bior2.2"):
+        for strength in (1.0, 1.5):
+            total = np.zeros_like(task.image)
+            for shift in shifts:
+                moved = np.roll(task.image, shift, (0, 1))
+                shrunk = denoise_wavelet(
+                    moved, sigma=strength * task.noise, wavelet=name, method="BayesShrink", rescale_sigma=True
+                )
+                total += np.roll(shrunk, [-step for step in shift], (0, 1))
+            yield f"{name}, {strength:g} sigma", total / len(shifts)
+
+
+def wiener_unpadded(task: Task) -> Iterator[tuple[str, Array]]:
+    """Wiener filters as they are often called: without a border, so that opposite edges blur into each other."""
+    from skimage.restoration import wiener as filtered
+
+    low, span = float(task.image.min()), float(np.ptp(task.image))
+    for balance in np.geomspace(1e-4, 1, 17):
+        yield f"balance {balance:.2g}", filtered((task.image - low) / span, task.psf, balance, clip=False) * span + low
 
 
 def _padded(task: Task) -> tuple[Array, Callable[[Array], Array]]:

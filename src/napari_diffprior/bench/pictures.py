@@ -47,16 +47,16 @@ def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) 
     if size < SMALLEST or count < 1:
         raise ValueError(f"a benchmark needs one picture or more of at least {SMALLEST} pixels, not {count} of {size}.")
     pictures = [image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]]
-    crops = [crop for picture in pictures for crop in _crops(np.asarray(picture, np.float64), size)]
-    if len(crops) < count:
-        raise ValueError(f"there are {len(crops)} crops of {size} x {size} pixels, not {count}: choose fewer, or a smaller size.")
-    middles = (np.arange(count) + 0.5) * len(crops) / count
-    return [crops[int(middle)] for middle in middles]
+    found = [crop for picture in pictures for crop in crops(np.asarray(picture, np.float64), size)]
+    if len(found) < count:
+        raise ValueError(f"there are {len(found)} crops of {size} x {size} pixels, not {count}: choose fewer, or a smaller size.")
+    middles = (np.arange(count) + 0.5) * len(found) / count
+    return [found[int(middle)] for middle in middles]
 
 
-def _crops(picture: Array, size: int) -> list[Array]:
+def crops(picture: Array, size: int) -> list[Array]:
     """Crops side by side, as many as fit, centred in the picture; without those that are as good as empty."""
     first = [(length % size) // 2 for length in picture.shape]
     tops, lefts = (range(start, length - size + 1, size) for start, length in zip(first, picture.shape, strict=True))
-    crops = [picture[top : top + size, left : left + size] for top in tops for left in lefts]
-    return [crop for crop in crops if np.ptp(crop) > _EMPTY * np.ptp(picture)]
+    found = [picture[top : top + size, left : left + size] for top in tops for left in lefts]
+    return [crop for crop in found if np.ptp(crop) > _EMPTY * np.ptp(picture)]

@@ -1,5 +1,6 @@
 """The command line: one file for each group of commands."""
 
+from . import bench_prior as bench_prior
 from . import benchmarks as benchmarks
 from . import check_prior as check_prior
 from . import folder as folder

@@ -178,7 +178,7 @@ class Run:
     def save(self, folder: Path) -> None:
         """Write the whole state under a temporary name, then rename it."""
         import torch
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         tensors = {f"network.{k}": v.detach() for k, v in self.parameters.items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
@@ -187,7 +187,8 @@ class Run:
             tensors |= {f"optimizer.{name}.{k}": torch.as_tensor(v) for k, v in state.items()}
         temporary = folder / TEMPORARY
         plain = {k: v.cpu().contiguous() for k, v in tensors.items()}
-        save_file(plain, temporary, metadata={"progress": json.dumps(asdict(self.progress))})
+        # Not `save_file`: killed in the middle, it leaves a temporary file of a random name behind.
+        temporary.write_bytes(save(plain, metadata={"progress": json.dumps(asdict(self.progress))}))
         temporary.replace(folder / FILE)
 
     def _load(self, path: Path) -> None:
