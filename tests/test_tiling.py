@@ -251,3 +251,10 @@ def test_t4_without_overlap_there_are_seams() -> None:
     covariance = sampled_covariance(0.0)
     assert covariance_error(covariance) > 0.25
     assert seam_jump(covariance) > 2
+
+
+def test_the_coverage_factor_of_the_prior_shows_through_its_tiles() -> None:
+    plain = Patchwise(lambda x, sigma: x)
+    assert TiledDenoiser(plain).coverage_factor(0.1) is None
+    plain.coverage_factor = lambda sigma: 1 + sigma  # type: ignore[attr-defined]
+    assert TiledDenoiser(plain).coverage_factor(0.1) == pytest.approx(1.1)

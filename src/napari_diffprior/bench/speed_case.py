@@ -108,7 +108,7 @@ def measure(case: Case) -> dict[str, Any]:
 
     def restore() -> tuple[float, Any]:
         started = time.perf_counter()
-        result = _drive(restore_iter(task.image, task.mask, recipe=recipe, prior=TiledDenoiser(prior)))
+        result = _drive(restore_iter(task.image, task.mask, recipe=recipe, prior=TiledDenoiser.grown(prior)))
         _wait(device)
         return time.perf_counter() - started, result
 
