@@ -166,3 +166,7 @@ class Layout:
         """Index of the mask of a plane."""
         layout, at = self.mask_of(mask), self.named(position)
         return layout.source(tuple(at[letter] for letter in layout.leading))
+
+    def read_mask(self, mask: Any, position: Position) -> Array | None:
+        """The mask of one plane, in the order of the core; None if there is no mask."""
+        return None if mask is None else self.orient(np.asarray(mask[self.mask_source(mask, position)]))

@@ -134,6 +134,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     known = sum(factors) / len(factors) if len(factors) == len(restored) else None
     misfits = [value for record in restored for value in record["misfit"]]
     summary = {
+        "axes": layout.axes,
         "noise_sigma": float(np.mean([record["noise_sigma"] for record in restored])),
         "misfit": [round(float(value), 6) for value in np.mean([record["misfit"] for record in restored], axis=0)],
         "calls": max(record["calls"] for record in restored),

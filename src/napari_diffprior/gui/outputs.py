@@ -39,7 +39,7 @@ def frozen(layer: Any) -> SimpleNamespace:
 
 def placed(source: Any, layout: Layout, result: "Restoration", samples: bool = False) -> list[Any]:
     """Result layers of a part of an image, in the place of that part."""
-    layers = [Layer.create(data, {**made, "rgb": False}, kind) for data, made, kind in result_layers(source, result, samples)]
+    layers = [Layer.create(data, {"rgb": False, **made}, kind) for data, made, kind in result_layers(source, result, samples)]
     if any(layout.corner):
         place = source.place(layout.corner)
         for layer in layers:
