@@ -320,3 +320,19 @@ def test_the_embedded_prior_is_calibrated():
     assert spectrum.error_rms(prior.sigma_max) == pytest.approx(data_std, rel=0.1)
     for sigma in np.geomspace(0.02, prior.sigma_max, 40):
         assert spectrum.error_rms(sigma) < sigma
+
+
+def test_no_large_collection_rules_the_draws(tmp_path):
+    pixels = np.zeros((8, 8), np.float32)
+    images = [data.TrainingImage(pixels, f"many/{i}", tmp_path) for i in range(100)]
+    images += [data.TrainingImage(pixels, f"few/{i}", tmp_path) for i in range(4)]
+    shares = data.chances(images)
+    assert shares[:100].sum() / shares[100:].sum() == pytest.approx(5.0)
+    alone = [data.TrainingImage(pixels, f"{i}", tmp_path) for i in range(7)]
+    assert data.chances(alone) == pytest.approx(1 / 7)
+
+
+def test_large_patches_come_from_images_that_hold_them(tmp_path):
+    rng = np.random.default_rng(0)
+    images = [data.TrainingImage(rng.random((side, side), np.float32), str(side), tmp_path) for side in (16, 16, 64)]
+    assert data.batch(images, 32, 5, [0]).shape == (5, 1, 32, 32)

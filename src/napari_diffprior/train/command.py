@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..params import to_dict
@@ -51,9 +52,11 @@ def train_prior(
 
     if output.exists() and not (output / "prior.json").is_file():
         raise ValueError(f"{output} exists and is not a prior: choose another output folder.")
-    images, skipped = read_folder(data, max(settings.patches), settings.noise_limit)
+    images, skipped = read_folder(data, settings.patches[-1], settings.noise_limit)
     check_enough(images, skipped, settings)
     kept, held = hold_out(images, settings.held_out)
+    widest = max(min(image.shape) for image in kept)
+    settings = replace(settings, patches=tuple(patch for patch in settings.patches if patch <= widest))
     run_folder = output.with_name(f"{output.name}.run")
     run_folder.mkdir(parents=True, exist_ok=True)
     if PartialState().is_main_process:
@@ -83,7 +86,7 @@ def train_prior(
 
 def check_enough(images: Sequence[TrainingImage], skipped: Sequence[str], settings: TrainSettings) -> None:
     """Refuse data that are too few to learn from, with what to do instead."""
-    patch = max(settings.patches)
+    patch = settings.patches[-1]
     patches = sum(image.pixels.size // patch**2 for image in images)
     fewest = FEWEST_TUNED if settings.from_prior else FEWEST
     if patches >= fewest:

@@ -58,6 +58,11 @@ class TrainingImage:
         """Shape in pixels."""
         return tuple(self.pixels.shape)
 
+    @property
+    def collection(self) -> str:
+        """First part of the source; empty if it has only one."""
+        return self.source.rpartition("/")[0].split("/")[0]
+
 
 def read_folder(folders: Sequence[Path], smallest: int, noise_limit: float = math.inf) -> tuple[list[TrainingImage], list[str]]:
     """Read every image below the folders.
@@ -246,8 +251,22 @@ def cut(image: Image, patch: int, rng: np.random.Generator, augment: bool = True
     return np.ascontiguousarray(-1 + 2 * crop, dtype=np.float32)
 
 
+def chances(images: Sequence[TrainingImage]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Chance of each image to be drawn: the square root of its pixels, and of collections the square root of theirs.
+
+    So neither a few large images nor one large collection of similar ones rules the prior.
+    """
+    size = np.sqrt([image.pixels.size for image in images])
+    collection = np.unique([image.collection for image in images], return_inverse=True)[1]
+    size /= np.sqrt(np.bincount(collection, size)[collection])
+    shares: np.ndarray[Any, np.dtype[np.float64]] = size / size.sum()
+    return shares
+
+
 def batch(images: Sequence[TrainingImage], patch: int, size: int, key: Sequence[int], augment: bool = True) -> Tensor:
     """Batch of patches that depends on the key alone, so that a resumed run continues as if never stopped.
+
+    Images smaller than the patch are left out; at least one must hold it.
 
     Returns
     -------
@@ -257,6 +276,6 @@ def batch(images: Sequence[TrainingImage], patch: int, size: int, key: Sequence[
     import torch
 
     rng = np.random.default_rng(list(key))
-    weights = np.sqrt([image.pixels.size for image in images])
-    chosen = rng.choice(len(images), size, p=weights / weights.sum())
+    images = [image for image in images if min(image.shape) >= patch]
+    chosen = rng.choice(len(images), size, p=chances(images))
     return torch.from_numpy(np.stack([cut(images[i].pixels, patch, rng, augment) for i in chosen]))[:, None]

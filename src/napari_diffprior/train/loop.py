@@ -30,9 +30,9 @@ class TrainSettings:
     """What a training run needs to know; written into the prior's card."""
 
     size: Annotated[Literal["s", "m"], Ui("Size", "s: about 3 million parameters, for a CPU; m: 12 million, for a GPU")] = "s"
-    patches: Annotated[tuple[int, ...], Ui("Patches", "patch sides in pixels, in turns; the last one is the prior's")] = (
+    patches: Annotated[tuple[int, ...], Ui("Patches", "patch sides in pixels, in turns; the last is the prior's")] = (
         64,
-        64,
+        256,
         128,
     )
     pixels: Annotated[int, Ge(4096), Ui("Batch", "pixels in one training step")] = 65536
