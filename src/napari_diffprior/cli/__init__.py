@@ -5,6 +5,7 @@ from . import benchmarks as benchmarks
 from . import check_prior as check_prior
 from . import folder as folder
 from . import listing as listing
+from . import psf_making as psf_making
 from . import restoring as restoring
 from . import training as training
 from .app import app as app
