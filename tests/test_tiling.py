@@ -142,19 +142,21 @@ def test_no_graph_of_the_whole_image_is_held() -> None:
 # --- Memory and cancel ------------------------------------------------------------------------------------------------
 
 
-def test_out_of_memory_halves_the_batch() -> None:
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_out_of_memory_halves_the_batch(error: type[RuntimeError]) -> None:
     sizes = []
 
     def small_memory(x: Tensor, sigma: Tensor) -> Tensor:
         sizes.append(len(x))
         if len(x) > 3:
-            raise torch.OutOfMemoryError("planted")
+            raise error("DefaultCPUAllocator: can't allocate memory")
         return curved(x, sigma)
 
     tiled = TiledDenoiser(Patchwise(small_memory), batch=16)
     x = torch.randn(2, 1, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     value = tiled(x, x.new_ones(2))
     assert sizes[:3] == [16, 8, 4] and set(sizes[3:]) == {2} and tiled.batch == 2
+    assert tiled.report() == {"shape": [8, 8], "count": 25, "batch": 2, "halved": 3}
     assert torch.allclose(value, plain_blend(Patchwise(curved), x, x.new_ones(2), (8, 8), 0.5), rtol=0, atol=1e-12)
 
 

@@ -202,7 +202,8 @@ def restore_plane(
     factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
     samples = np.stack(kept) if kept else np.zeros((0, *image.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
-    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, job.facts)
+    facts = {**job.facts, **_tiles(engine.denoiser)}
+    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts)
 
 
 def unchanged(image: Array) -> PlaneResult:
@@ -214,6 +215,12 @@ def unchanged(image: Array) -> PlaneResult:
 def is_constant(measured: Array) -> bool:
     """Whether all measured pixels have one value."""
     return measured.size > 0 and bool((measured == measured.flat[0]).all())
+
+
+def _tiles(prior: Denoiser) -> dict[str, Any]:
+    """How a tiled prior was called."""
+    ask = getattr(prior, "report", None)
+    return {} if ask is None else {"tiles": ask()}
 
 
 def _coverage_factor(prior: Denoiser, sigma: float) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from .priors.contract import Covariance, Denoiser
@@ -16,7 +17,8 @@ Corner = tuple[int, int, int]  # sample, top, left
 MULTIPLE = 8  # of pixels, in grown tiles: networks halve the resolution several times
 LONGEST = 4.0  # patches in a grown tile
 GROWN_OVERLAP = 1 / 16
-BATCH_PIXELS = 2**18  # in one call of the network
+BATCH_PIXELS = 2**18  # in one call of the network on a CPU: 0.3 GB, 1.2 GB with its gradient
+BYTES_PER_PIXEL = 10_000  # of a call with its gradient, float32; decides how much of a GPU's free memory a batch may take
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:
@@ -109,7 +111,9 @@ class TiledDenoiser:
     batch: int = 16
     on_tile: Callable[[], None] | None = None
     longest: int | None = None
+    halved: int = field(default=0, init=False)
     _cover: tuple[Any, Cover] | None = field(default=None, init=False, repr=False)
+    _pixels: int = field(default=BATCH_PIXELS, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take over the inner prior's properties."""
@@ -150,7 +154,7 @@ class TiledDenoiser:
         """Tiles for images (B, C, H, W); the last one made is kept."""
         key = (x.shape[-2:], x.dtype, x.device)
         if self._cover is None or self._cover[0] != key:
-            self._cover = (key, self._make_cover(x))
+            self._cover, self._pixels = (key, self._make_cover(x)), batch_pixels(x.device)
         return self._cover[1]
 
     def _make_cover(self, x: Tensor) -> Cover:
@@ -170,12 +174,17 @@ class TiledDenoiser:
         """Tiles in one call: as many as asked for, fewer where tiles have grown."""
         if self.longest is None:
             return self.batch
-        return max(1, min(self.batch, BATCH_PIXELS // (cover.tile[0] * cover.tile[1])))
+        return max(1, min(self.batch, self._pixels // (cover.tile[0] * cover.tile[1])))
+
+    def report(self) -> dict[str, Any]:
+        """Shape of the tiles, tiles in one call, and how often that was halved for want of memory."""
+        if self._cover is None:
+            return {}
+        cover = self._cover[1]
+        return {"shape": list(cover.tile), "count": len(cover.places), "batch": self._batch(cover), "halved": self.halved}
 
     def batches(self, count: int, cover: Cover, work: Callable[[list[Corner]], None]) -> None:
         """Do ``work`` on batches of corners of ``count`` images, halving the batch when memory runs out."""
-        import torch
-
         todo = [(b, top, left) for b in range(count) for top, left in cover.places]
         while todo:
             if self.on_tile is not None:
@@ -183,14 +192,33 @@ class TiledDenoiser:
             size = self._batch(cover)
             try:
                 work(todo[:size])
-            except torch.OutOfMemoryError:
-                if size == 1:
+            except RuntimeError as error:
+                if size == 1 or not lacks_memory(error):
                     raise
-                self.batch = size // 2
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+                self.batch, self.halved = size // 2, self.halved + 1
                 continue
             todo = todo[size:]
+
+
+def batch_pixels(device: torch.device) -> int:
+    """Pixels in one call of the network: a fixed number on a CPU, as much as half of the free memory serves on a GPU."""
+    import torch
+
+    if device.type != "cuda":
+        return BATCH_PIXELS
+    served = int(torch.cuda.mem_get_info(device)[0] / 2 / BYTES_PER_PIXEL)
+    return max(BATCH_PIXELS, 1 << (served.bit_length() - 1))  # a power of two: nearly always the same one
+
+
+def lacks_memory(error: RuntimeError) -> bool:
+    """Whether an error says that the memory did not suffice; on a GPU what is cached is given back."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return True
+    return "allocate memory" in str(error)
 
 
 def _pad_to_tile(x: Tensor, tile: tuple[int, int]) -> tuple[Tensor, tuple[Any, ...]]:
