@@ -59,7 +59,7 @@ class CompareWidget(Container):
         for box in (self.image, self.reference):
             box.reset_choices()
         names = {str(getattr(layer, "name", "")): layer for layer in self.image.choices}
-        if self.image.value is self.reference.value:
+        if names and self.image.value is self.reference.value:
             self.image.value = next((names[name] for name in names if name.endswith(" restored")), self.image.value)
             guess = (names[name] for name in names if "reference" in name.lower())
             self.reference.value = next(guess, self.reference.value)

@@ -91,7 +91,8 @@ class ExplorerWidget(Container):
         self._std = data.std(0, ddof=1) * float(story.get("coverage_factor") or 1.0)
         most = float(self._std.max()) or 1.0
         self.number.max = len(data)
-        self.threshold.max = most
+        self.threshold.step = most / 500
+        self.threshold.max = most * 501 / 500  # nothing lies above it
         self.threshold.value = min(float(story.get("noise_sigma") or most / 2), most)
         self._step(self.number.value)
         self.mark()
