@@ -1,22 +1,32 @@
-"""Take the pictures of the widget for the documentation.
+"""Take the pictures of the widgets for the documentation.
 
-``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py``
+``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py [restore] [folder] [train] [compare] [explore]``
 
-Opens napari with the BPAE sample and the docked widget, restores it with the embedded prior, and saves the
-window before, during and after the run.
+Opens napari with a sample and one widget at a time, uses it as a person would, and saves the window of the restoration
+and the docks of all widgets: idle, running, with an error and finished, in the dark and the light theme.
 """
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import napari
+import numpy as np
+from napari.settings import get_settings
+from PIL import Image
 from qtpy.QtWidgets import QApplication
+
+from napari_diffprior.gui import train as training
+from napari_diffprior.io import Calibration, write_tiff
+from napari_diffprior.recipe import Recipe
+from napari_diffprior.samples import bpae, synthetic
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 900)
 LONGEST_SECONDS = 1800
-MIDDLE = 8
+MIDDLE = 5
+QUICK = Recipe(samples=4, options={"steps": 8}, keep_samples=True)
 
 
 def wait(condition, seconds: float = LONGEST_SECONDS) -> None:
@@ -35,39 +45,156 @@ def pause(seconds: float) -> None:
     wait(lambda: time.monotonic() > end)
 
 
-def save(viewer: napari.Viewer, name: str) -> None:
-    """Save the whole window, dialogs over it included."""
-    pause(0.5)
-    handle = viewer.window._qt_window
-    path = IMAGES / f"{name}.png"
-    shot = QApplication.primaryScreen().grabWindow(0)
-    shot.copy(handle.frameGeometry()).save(str(path))
-    sys.stdout.write(f"{path}\n")
+class Stage:
+    """A window with one widget, whose pictures are taken in both themes."""
+
+    def __init__(self, name: str, widget: str, sample: str | None = "bpae") -> None:
+        self.name = name
+        self.viewer = napari.Viewer(title="napari")
+        self.handle = self.viewer.window._qt_window
+        self.handle.move(0, 0)
+        self.handle.resize(*SIZE)
+        if sample is not None:
+            self.viewer.open_sample("napari-diffprior", sample)
+        self.dock, self.widget = self.viewer.window.add_plugin_dock_widget("napari-diffprior", widget)
+        pause(1)
+        self.viewer.reset_view()
+
+    def save(self, state: str, window: bool = False) -> None:
+        """Save the dock in both themes, or the whole window, dialogs over it included, in the dark one."""
+        for theme in ("dark",) if window else ("light", "dark"):
+            self.viewer.theme = theme
+            pause(0.7)
+            shot = QApplication.primaryScreen().grabWindow(0)
+            if not window:
+                shot = shot.copy(self.dock.geometry().translated(self.handle.pos()))
+            path = IMAGES / (f"{self.name}_{state}.png" if theme == "dark" else f"{self.name}_{state}_light.png")
+            shot.save(str(path))
+            Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            sys.stdout.write(f"{path} {path.stat().st_size // 1000} kB\n")
+
+    def close(self) -> None:
+        """Close the window."""
+        pause(0.3)
+        self.viewer.close()
+        pause(0.3)
 
 
-def main() -> None:
-    """Take the three pictures."""
-    IMAGES.mkdir(exist_ok=True)
-    viewer = napari.Viewer(title="napari")
-    handle = viewer.window._qt_window
-    handle.move(0, 0)
-    handle.resize(*SIZE)
-    viewer.open_sample("napari-diffprior", "bpae")
-    _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
+def restore() -> None:
+    """Restore image: gaps of BPAE cells; the error is a mask that is missing."""
+    stage = Stage("restore", "Restore image")
+    widget = stage.widget
     wait(lambda: "..." not in widget.chip.value)
-    viewer.reset_view()
-    save(viewer, "widget_idle")
+    stage.save("idle")
+    widget.advanced.toggle.changed.emit(True)
+    stage.save("advanced")
+    widget.advanced.toggle.changed.emit(True)
+    mask = widget.inputs.mask.value
+    widget.inputs.mask.value = None
+    widget.inputs.task.value = "Fill gaps"
+    pause(1)
+    stage.save("error")
+    widget.inputs.mask.value = mask
+    widget.show_recipe(QUICK)
+    pause(1)
     widget.restore.changed.emit(True)
-    wait(lambda: widget.message.value.startswith(f"Step {MIDDLE} "))
-    viewer.window._status_bar._toggle_activity_dock(True)
+    wait(lambda: widget.message.value.startswith(f"Step {MIDDLE} ") or widget._run is None)
+    stage.save("running")
+    stage.viewer.window._status_bar._toggle_activity_dock(True)
     pause(0.5)
-    save(viewer, "widget_running")
-    wait(lambda: widget.restore.text == "Restore")
-    viewer.window._status_bar._toggle_activity_dock(False)
-    viewer.layers["BPAE mask"].visible = False
-    save(viewer, "widget_finished")
-    viewer.close()
+    stage.save("window_running", window=True)
+    wait(lambda: widget._run is None)
+    stage.viewer.window._status_bar._toggle_activity_dock(False)
+    stage.viewer.layers["BPAE mask"].visible = False
+    stage.save("finished")
+    stage.save("window_finished", window=True)
+    explore(stage)
+    stage.close()
+
+
+def explore(stage: Stage) -> None:
+    """Posterior explorer on the samples of the result."""
+    stage.name = "explorer"
+    stage.viewer.window.remove_dock_widget(stage.dock)
+    stage.dock, stage.widget = stage.viewer.window.add_plugin_dock_widget("napari-diffprior", "Posterior explorer")
+    pause(1)
+    stage.save("finished")
+    stage.save("window", window=True)
+
+
+def folder() -> None:
+    """Restore folder with one broken file."""
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "images"
+        source.mkdir()
+        image = np.asarray(bpae()[0])[:128, :128]
+        for number in range(3):
+            write_tiff(source / f"cells {number}.tif", image, Calibration.pixels(2))
+        (source / "cells 1b.tif").write_bytes(b"II*\0")
+        stage = Stage("folder", "Restore folder", None)
+        widget = stage.widget
+        stage.save("idle")
+        widget.restore.changed.emit(True)
+        stage.save("error")
+        widget.source.value, widget.target.value = source, Path(name) / "restored"
+        widget.restore.changed.emit(True)
+        wait(lambda: widget.table.rowCount() > 1 or widget._run is None)
+        stage.save("running")
+        wait(lambda: widget._run is None)
+        stage.save("finished")
+        stage.close()
+
+
+def train() -> None:
+    """Train prior for a minute and a half on computed cells."""
+    with tempfile.TemporaryDirectory() as name:
+        training.last_output = lambda: Path(name) / "my-prior"
+        training.remember_output = lambda output: None
+        source = Path(name) / "images"
+        source.mkdir()
+        for number in range(6):
+            np.save(source / f"{number}.npy", np.rot90(np.asarray(synthetic()[2]), number)[: 512 - number])
+        stage = Stage("train", "Train prior", None)
+        widget = stage.widget
+        stage.save("idle")
+        widget.train.changed.emit(True)
+        stage.save("error")
+        widget.data.value = source
+        quick = {"patches": "[32]", "pixels": 16384, "minutes": "1.5", "sample_minutes": "0.4", "calibration": 0}
+        for field, value in quick.items():
+            widget.form[field].value = value
+        widget.train.changed.emit(True)
+        wait(lambda: len(widget.curve.lines["training"]) > 5 or widget._run is None)
+        stage.save("running")
+        stage.save("window_running", window=True)
+        wait(lambda: widget._run is None)
+        stage.save("finished")
+        stage.close()
+
+
+def compare() -> None:
+    """Compare with reference: the damaged sample, which stands in for a result."""
+    stage = Stage("compare", "Compare with reference")
+    widget = stage.widget
+    stage.save("idle")
+    widget.image.value, widget.reference.value = stage.viewer.layers["BPAE"], stage.viewer.layers["BPAE"]
+    widget.compare.changed.emit(True)
+    stage.save("error")
+    widget.reference.value = stage.viewer.layers["BPAE reference"]
+    widget.compare.changed.emit(True)
+    wait(lambda: widget._worker is None)
+    stage.save("finished")
+    stage.close()
+
+
+def main(wanted: list[str]) -> None:
+    """Take the pictures of the wanted widgets, or of all."""
+    IMAGES.mkdir(exist_ok=True)
+    get_settings().appearance.theme = "dark"
+    scenes = {"restore": restore, "folder": folder, "train": train, "compare": compare}
+    for name in wanted or scenes:
+        scenes[name]()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

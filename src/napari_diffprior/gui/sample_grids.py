@@ -22,23 +22,30 @@ class SampleGrids:
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
         self._layer: Any = None
-        self._seen: list[tuple[Path, int]] = []
+        self._seen = 0
+        self._grids: list[Any] = []
+
+    def restart(self) -> None:
+        """Forget the pictures of another run; the layer with them stays."""
+        self._layer, self._seen, self._grids = None, 0, []
 
     def show(self, pictures: Sequence[Path]) -> None:
-        """Bring the layer up to date; if the user deleted it, it comes back with the next picture."""
+        """Add what is new or was written anew; if the user deleted the layer, it comes back with the next picture."""
         from skimage.io import imread
 
-        now = [(path, path.stat().st_mtime_ns) for path in pictures]
-        if not now or now == self._seen:
+        new = [path for path in pictures if path.stat().st_mtime_ns > self._seen]
+        if not new:
             return
-        self._seen = now
         try:
-            grids = [np.asarray(imread(path)) for path in pictures]
+            grids = [np.asarray(imread(path)) for path in new]
         except (OSError, ValueError, SyntaxError):
             return  # one is being written; the next look finds it
-        stack = np.stack([grid for grid in grids if grid.shape == grids[-1].shape])
+        self._seen = max(path.stat().st_mtime_ns for path in new)
+        self._grids = [grid for grid in (*self._grids, *grids) if grid.shape == grids[-1].shape]
+        stack = np.stack(self._grids)
         if self._layer is None or self._layer not in self._viewer.layers:
-            self._layer = self._viewer.add_image(stack, name=NAME, metadata=role("preview"), axis_labels=("time", "y", "x"))
+            look = {"name": NAME, "metadata": role("preview"), "axis_labels": ("time", "y", "x")}
+            self._layer = self._viewer.add_image(stack, rgb=False, **look)
         else:
             self._layer.data = stack
         self._viewer.dims.set_current_step(self._viewer.dims.ndim - stack.ndim, len(stack) - 1)

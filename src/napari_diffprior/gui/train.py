@@ -9,7 +9,8 @@ from platformdirs import user_data_path
 from qtpy.QtCore import QSettings, QTimer
 
 from ..params import from_dict
-from ..train.loop import TrainSettings
+from ..priors.store import list_priors
+from ..train.loop import FINE_TUNING_RATE, TrainSettings
 from .form import editor, fields_of, fill, value_of
 from .layer_choice import follow_layers, is_role
 from .open_docks import choose_prior
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 FOLDER, LAYERS = "Folder", "Image layers"
 POLL_MS = 500
-SHOWN = ("size", "minutes")
+SHOWN = ("size", "from_prior", "minutes")
+NOTHING = "nothing"
 CLOSED, OPEN = "▸  Advanced", "▾  Advanced"
 
 
@@ -64,8 +66,17 @@ class TrainWidget(Container):
         output = "Folder that becomes the prior; the state of the training lies beside it, in <folder>.run."
         self.output = path_box("output", "Prior folder", output, value=last_output())
         self.form: dict[str, Any] = {name: editor(TrainSettings, name, getattr(start, name)) for name in fields_of(TrainSettings)}
+        names = [NOTHING, *(info.name for info in list_priors())]
+        self.form["from_prior"] = start_from = ComboBox(choices=names, name="from_prior", label="Start from")
+        start_from.tooltip = "Nothing, or a prior that is fine-tuned: fewer images and less time are enough then."
+        start_from.changed.connect(self._suit_rate)
         self.toggle = PushButton(text=CLOSED, tooltip="Patches, batch, learning rate and more.")
         self._hidden = [self.form[name] for name in self.form if name not in SHOWN]
+
+    def _suit_rate(self, prior: str) -> None:
+        """Fine-tuning goes in small steps."""
+        rate = TrainSettings().learning_rate if prior == NOTHING else FINE_TUNING_RATE
+        fill(self.form["learning_rate"], rate)
 
     def _choices(self, _: Any) -> list[Any]:
         return [layer for layer in self._viewer.layers if isinstance(layer, Image) and not is_role(layer, "preview")]
@@ -120,7 +131,9 @@ class TrainWidget(Container):
         ValueError
             If one of them is not possible.
         """
-        return from_dict(TrainSettings, {name: value_of(each) for name, each in self.form.items()})
+        given = {name: value_of(each) for name, each in self.form.items()}
+        chosen = given["from_prior"]
+        return from_dict(TrainSettings, {**given, "from_prior": None if chosen == NOTHING else chosen})
 
     def plan(self) -> Plan:
         """Data, output and settings; layers are written into the run's folder.
@@ -173,8 +186,7 @@ class TrainWidget(Container):
             self.curve.clear()
             return
         run = TrainingRun(plan)
-        for name, each in self.form.items():
-            fill(each, getattr(plan.settings, name))
+        self._show_settings(plan.settings)
         if "layers" not in plan.data[0].parts[-1:]:
             self.source.value, self.data.value = FOLDER, plan.data[0]
         if run.alive:
@@ -183,9 +195,17 @@ class TrainWidget(Container):
             self.curve.clear()
             self._take(run.events())
 
+    def _show_settings(self, settings: TrainSettings) -> None:
+        prior = settings.from_prior or NOTHING
+        box = self.form["from_prior"]
+        box.choices = tuple(dict.fromkeys((*box.choices, prior)))
+        for name, each in self.form.items():
+            fill(each, prior if name == "from_prior" else getattr(settings, name))
+
     def _follow(self, run: TrainingRun) -> None:
         self._run = run
         self.curve.clear()
+        self.grids.restart()
         self.train.text = "Stop"
         self.message.value = "Reading the images..."
         self._timer.start()
