@@ -48,6 +48,7 @@ def table(*columns: str) -> Any:
     made.setTabKeyNavigation(False)
     made.verticalHeader().setVisible(False)
     made.horizontalHeader().setStretchLastSection(True)
+    made.resizeColumnsToContents()
     made.setMinimumHeight(6 * made.fontMetrics().lineSpacing())
     return made
 
