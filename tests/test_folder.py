@@ -35,7 +35,7 @@ def images(tmp_path):
     for number, name in enumerate(["a.tif", "b.tif", "deep/c.tif"]):
         pixels = (100 + number + 20 * rng.standard_normal((40, 48)).cumsum(0) / 5).astype(np.float32)
         write_tiff(source / name, pixels, Calibration((0.5, 0.25), ("um", "um"), "yx"))
-    (source / "bad.tif").write_bytes(b"II*\0 no image")
+    (source / "bad.tif").write_bytes(b"II*\0")
     (source / "notes.txt").write_text("not an image")
     return source
 

@@ -161,7 +161,7 @@ class Inputs:
         chosen = self.extent.settings(layer, region, core)
         layout = Layout.of(image, chosen["axes"], chosen["region"], core)
         position = self._position(layer, layout)
-        missing = layout.read_mask(mask, position)
+        missing = _mask_plane(layout, mask, position)
         if self.task.value == FILL and not (missing is not None and missing.any()) and not np.any(mask):
             raise ValueError("the mask is empty: paint the missing pixels.")
         if layout.count == 1 and core == "yx":
@@ -182,9 +182,14 @@ class Inputs:
         text = ""
         if value_of(self.noise) in (None, "auto") and source.layout.core == "yx":
             position = self._position(self.image.value, source.layout)
-            plane, mask = source.layout.read(source.image, position), source.layout.read_mask(source.mask, position)
+            plane, mask = source.layout.read(source.image, position), _mask_plane(source.layout, source.mask, position)
             try:
                 text = f"= {estimate_sigma(*check_input(plane, mask)):.3g}"
             except ValueError:  # of one plane of a stack, which is handed on as it is
                 text = ""
         self.estimate.value = text
+
+
+def _mask_plane(layout: Layout, mask: Any, position: tuple[int, ...]) -> Array | None:
+    """The mask of one plane, in the order of the core."""
+    return None if mask is None else layout.orient(np.asarray(mask[layout.mask_source(mask, position)]))

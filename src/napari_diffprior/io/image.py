@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def open_image(path: str | Path) -> tuple[Any, Calibration, dict[str, Any]]:
         if path.suffix.lower() in TIFF_SUFFIXES:
             return open_tiff(path)
         array = _read_plain(path)
-    except (OSError, ValueError, IndexError, KeyError, SyntaxError) as error:
+    except (OSError, ValueError, IndexError, KeyError, SyntaxError, EOFError, struct.error) as error:
         raise ValueError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
     colour = array.ndim == 3 and array.shape[-1] in (3, 4) and path.suffix.lower() != ".npy"
     return array, Calibration.pixels(array.ndim, "yxc" if colour else ""), {}
@@ -62,7 +63,7 @@ def read_image(path: str | Path) -> tuple[Array, Calibration, dict[str, Any]]:
     array, calibration, metadata = open_image(path)
     try:
         return np.asarray(array), calibration, metadata
-    except (OSError, ValueError, IndexError, KeyError) as error:
+    except (OSError, ValueError, IndexError, KeyError, EOFError, struct.error) as error:
         raise ValueError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
 
 
