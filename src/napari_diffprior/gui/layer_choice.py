@@ -45,7 +45,7 @@ def is_role(layer: Any, name: str) -> bool:
 
 def first_image(viewer: Any) -> Any:
     """Image layer to begin with: the selected one, else the first visible one, else the first."""
-    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    images = [layer for layer in viewer.layers if isinstance(layer, Image) and not is_role(layer, "preview")]
     wanted = [viewer.layers.selection.active, *(layer for layer in images if layer.visible), *images]
     return next((layer for layer in wanted if layer in images), None)
 
