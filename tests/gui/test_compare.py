@@ -81,6 +81,7 @@ class Result:
         self.samples, self.mean, self.std = samples, samples.mean(0), samples.std(0, ddof=1)
         self.recipe = Recipe(samples=len(samples))
         self.provenance = {"noise_sigma": 1.5, "coverage_factor": 2.0}
+        self.reason = ""
 
 
 @pytest.fixture

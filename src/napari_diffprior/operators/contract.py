@@ -100,7 +100,7 @@ def embed_measured(operator: Operator, y: Tensor, shape: Sequence[int]) -> tuple
     -------
     image : Tensor, shape (1, C, H, W)
         The measurement where it lies; what was not measured holds the mean of what was. Where the measurement is no
-        image, A^T y scaled to its size, or zeros if A is not linear.
+        image, A^T y scaled to its size, or zeros if A is not linear or measures nothing.
     measured : Tensor, shape (1, C, H, W), or None
         1 where a pixel itself was measured, if A only selects pixels and leaves gaps, else None.
     """
@@ -109,7 +109,8 @@ def embed_measured(operator: Operator, y: Tensor, shape: Sequence[int]) -> tuple
     if not is_linear(operator):
         return y.new_zeros(1, *shape), None
     if not hasattr(operator, "embed"):
-        return adjoint(operator, y, shape) / mean_gain(operator, shape, y), None
+        gain = mean_gain(operator, shape, y)
+        return (adjoint(operator, y, shape) / gain if gain > 0 else y.new_zeros(1, *shape)), None
     where: Tensor = operator.embed(torch.ones_like(y))
     image: Tensor = operator.embed(y) + (1 - where) * y.mean()
     probe = torch.linspace(-1, 1, image[0].numel(), dtype=y.dtype, device=y.device).view(1, *image.shape[1:])
