@@ -180,17 +180,19 @@ def restore_plane(
         Keep the samples.
     """
     from .rng import KeyedNoise
+    from .samplers.contract import check_needs
 
     recipe = engine.recipe
     job = make_job(image, mask, psf, recipe, engine.device.name)
-    denoiser = engine.denoiser_of(job)
+    denoiser, sampler = engine.denoiser_of(job), recipe.make_sampler()
+    check_needs(sampler, job.measurement, denoiser)
     parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))
     running, calls = Running(image.shape), 0
     kept: list[Array] = []
     misfits: list[float] = []
     for number, part in enumerate(parts):
         noise = KeyedNoise(recipe.seed, part, position)
-        for state in recipe.make_sampler().run(job.measurement, denoiser, noise):
+        for state in sampler.run(job.measurement, denoiser, noise):
             poll(engine.cancelled)
             yield _update(job, state, number, len(parts), position)
         for sample in job.to_image(state.x0):

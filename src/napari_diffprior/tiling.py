@@ -117,6 +117,7 @@ class TiledDenoiser:
 
     def __post_init__(self) -> None:
         """Take over the inner prior's properties."""
+        self.differentiable = getattr(self.inner, "differentiable", True)
         self.sigma_min, self.sigma_max = self.inner.sigma_min, self.inner.sigma_max
         self.channels, self.ndim, self.patch = self.inner.channels, self.inner.ndim, self.inner.patch
         if self.tile is None and self.inner.patch is not None:

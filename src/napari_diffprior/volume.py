@@ -146,6 +146,7 @@ class VolumeDenoiser:
         """Take over the inner prior's properties."""
         if not (math.isfinite(self.aspect) and self.aspect > 0):
             raise ValueError(f"the step between planes must be above 0 pixels, not {self.aspect}.")
+        self.differentiable = getattr(self.inner, "differentiable", True)
         self.sigma_min, self.sigma_max = self.inner.sigma_min, self.inner.sigma_max
         self.channels, self.patch = self.inner.channels, self.inner.patch
         if self.turns is None:

@@ -24,10 +24,12 @@ from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.operators.mask import Mask
+from napari_diffprior.operators.phase import PhaseRetrieval
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.registry import registered
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
+from napari_diffprior.samplers.contract import check_needs, needs_of
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.samplers.dps import DPS
 from napari_diffprior.samplers.score_ald import ScoreALD
@@ -272,6 +274,53 @@ def test_global_random_state_is_left_alone(sampler: Any) -> None:
     assert torch.equal(before, torch.get_rng_state()) and (numpy_before == np.random.get_state()[1]).all()
 
 
+@pytest.mark.parametrize("name", sorted(registered("sampler")))
+def test_what_a_sampler_does_not_need_it_can_do_without(name: str) -> None:
+    """A sampler that claims no linear operator runs on a magnitude, one that claims no gradients never asks for them."""
+    sampler = registered("sampler")[name](steps=6)
+    assert needs_of(sampler) <= {"linear", "gradients"}
+    measurement, prior = gaussian_image()
+    if "linear" not in needs_of(sampler):
+        operator = PhaseRetrieval((6, 5))
+        curved = Measurement(
+            operator.apply(torch.ones(1, 1, 6, 5, dtype=torch.float64)), operator, Gaussian(sigma=0.3), (1, 6, 5)
+        )
+        check_needs(sampler, curved, prior)
+        assert draw(sampler, curved, prior, KeyedNoise(0, [0])).isfinite().all()
+    if "gradients" not in needs_of(sampler):
+        check_needs(sampler, measurement, Frozen(prior.variance))
+        assert draw(sampler, measurement, Frozen(prior.variance), KeyedNoise(0, [0])).isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(registered("sampler")))
+def test_a_combination_that_cannot_work_is_refused_with_two_that_can(name: str) -> None:
+    sampler, measurement, prior = registered("sampler")[name](), *gaussian_image()
+    check_needs(sampler, measurement, prior)
+    curved = Measurement(measurement.y, PhaseRetrieval((6, 5)), measurement.noise, measurement.shape)
+    cases = {"linear": (curved, prior), "gradients": (measurement, Frozen(prior.variance))}
+    for need in needs_of(sampler):
+        with pytest.raises(ValueError, match=f"^{name} needs .*: choose [a-z_]+ or [a-z_]+\\.$") as caught:
+            check_needs(sampler, *cases[need])
+        for other in str(caught.value).rstrip(".").rpartition("choose ")[2].split(" or "):
+            check_needs(registered("sampler")[other](), *cases[need])
+
+
+class Frozen(GaussianPrior):
+    """A prior that autograd cannot go through."""
+
+    differentiable = False
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return super().__call__(x.detach(), sigma)
+
+
+def test_restore_asks_whether_prior_and_sampler_go_together() -> None:
+    image = np.random.default_rng(0).random((6, 5))
+    prior = Frozen(torch.full((1, 6, 5), 0.1))
+    with pytest.raises(ValueError, match="dps needs gradients through the prior, and Frozen has none: choose "):
+        restore(image, prior=prior, sampler="dps", device="cpu", noise=0.1)
+
+
 def prior_ratio(samples: torch.Tensor, prior: GaussianPrior) -> tuple[float, float]:
     """RMS mean in prior standard deviations, and mean variance ratio to the prior."""
     rms = float((samples.mean(0) / prior.variance.sqrt()).square().mean().sqrt())
@@ -279,9 +328,10 @@ def prior_ratio(samples: torch.Tensor, prior: GaussianPrior) -> tuple[float, flo
 
 
 def blind(sampler: Any) -> Any:
-    """The same method with 300 levels, from pure noise where it begins elsewhere."""
-    whole: dict[str, Any] = {"start": 1000, "repeats": 1} if isinstance(sampler, SDEdit) else {}
-    return dataclasses.replace(sampler, steps=300, **whole)
+    """The same method with 300 levels, from pure noise where it begins at a timestep, and once."""
+    whole = {"start": 1000, "repeats": 1}
+    own = {name: value for name, value in whole.items() if isinstance(getattr(sampler, name, None), int)}
+    return dataclasses.replace(sampler, steps=300, **own)
 
 
 @pytest.mark.parametrize("sampler", variants())

@@ -40,6 +40,8 @@ class Denoiser(Protocol):
         Channels, and spatial axes.
     patch : tuple of int, or None
         Spatial shape that it was trained on; None if it takes any.
+
+    A prior that autograd cannot go through says so with ``differentiable = False``.
     """
 
     sigma_min: float

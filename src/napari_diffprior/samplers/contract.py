@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from ..operators.contract import is_linear
+from ..registry import registered
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -41,7 +44,11 @@ class State:
 
 
 class Sampler(Protocol):
-    """A posterior sampler; ``steps`` None means the method's default."""
+    """A posterior sampler; ``steps`` None means the method's default.
+
+    One that does not take every operator and prior says what it needs in a class variable ``needs``, a frozenset of
+    words: "linear" (a linear operator), "gradients" (through the prior). Without it, it needs nothing.
+    """
 
     name: ClassVar[str]
     steps: int
@@ -59,3 +66,33 @@ class Sampler(Protocol):
             Start image in the variance-exploding variable; by default drawn at the start noise.
         """
         ...
+
+
+def needs_of(sampler: object) -> frozenset[str]:
+    """What a sampler, or its class, needs of operator and prior; nothing if it does not say."""
+    found: frozenset[str] = getattr(sampler, "needs", frozenset())
+    return found
+
+
+def check_needs(sampler: Sampler, measurement: Measurement, prior: Denoiser) -> None:
+    """Refuse a sampler that needs what operator or prior do not offer.
+
+    Raises
+    ------
+    ValueError
+        One sentence that says what is missing and names two samplers that work.
+    """
+    missing = {
+        "linear": None if is_linear(measurement.operator) else f"a linear operator, and {_title(measurement.operator)} is none",
+        "gradients": None
+        if getattr(prior, "differentiable", True)
+        else f"gradients through the prior, and {_title(prior)} has none",
+    }
+    lacking = {need for need, reason in missing.items() if reason}
+    for need in sorted(needs_of(sampler) & lacking):
+        others = [name for name, other in registered("sampler").items() if not needs_of(other) & lacking]
+        raise ValueError(f"{_title(sampler)} needs {missing[need]}: choose {' or '.join(others[:2])}.")
+
+
+def _title(thing: object) -> str:
+    return str(getattr(thing, "name", type(thing).__name__))

@@ -35,6 +35,7 @@ class Decoupled:
     """
 
     name: ClassVar[str] = "decoupled"
+    needs: ClassVar[frozenset[str]] = frozenset({"linear"})
 
     steps: Annotated[int, Ge(1), Le(1000), Ui("Steps", "network calls, 1 to 1000")] = 20
     start: Annotated[

@@ -32,6 +32,7 @@ class DPS:
     """
 
     name: ClassVar[str] = "dps"
+    needs: ClassVar[frozenset[str]] = frozenset({"gradients"})
 
     steps: Annotated[int, Ge(1), Le(10000), Ui("Steps", "network calls, each with its gradient, 1 to 10000")] = 200
     guidance: Annotated[Literal["calibrated", "norm", "unit_gradient"], Ui("Guidance", "how the data pull")] = "calibrated"

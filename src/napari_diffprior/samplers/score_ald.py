@@ -32,6 +32,7 @@ class ScoreALD:
     """
 
     name: ClassVar[str] = "score_ald"
+    needs: ClassVar[frozenset[str]] = frozenset({"linear"})
 
     steps: Annotated[int, Ge(1), Le(10000), Ui("Levels", "noise levels, 1 to 10000")] = 200
     mode: Annotated[Literal["predictor", "langevin"], Ui("Mode", "one ancestral step a level, or Langevin steps")] = "predictor"
