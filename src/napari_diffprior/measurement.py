@@ -131,6 +131,11 @@ class Measurement:
         """A^T-free view of an image where the measurement lies: crops an unknown border."""
         return extract(self.operator, x)
 
+    def spread(self, u: Tensor, error: Covariance) -> Tensor:
+        """A R A^T u: what the error R of an image is worth in the measurement."""
+        whole = error.gram(u, self.operator) if hasattr(error, "gram") else None
+        return self.operator.apply(error.apply(self.adjoint(u))) if whole is None else whole
+
     def own_error(self, mean: Tensor, error: Covariance) -> Covariance:
         """Error covariance of these very images: R, times what their residuals say that held-out images did not.
 
@@ -152,7 +157,7 @@ class Measurement:
         chi2 = ((self.y - expected).square() * weights).flatten(1).mean(1)
         signs = fixed_signs(expected)
         root = weights**0.5
-        trace = (signs * root * self.operator.apply(error.apply(self.adjoint(root * signs)))).flatten(1).mean(1)
+        trace = (signs * root * self.spread(root * signs, error)).flatten(1).mean(1)
         return cast("Covariance", error.scaled(((chi2 - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
 
     def condition(
@@ -209,7 +214,7 @@ class Measurement:
             right = right + noise.normal(right.shape[1:], right)
 
         def system(u: Tensor) -> Tensor:
-            return root * self.operator.apply(error.apply(self.adjoint(root * u))) + u
+            return root * self.spread(root * u, error) + u
 
         def preconditioner(r: Tensor) -> Tensor:
             solved = error.solve(r, self.operator, level)

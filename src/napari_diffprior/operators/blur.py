@@ -74,6 +74,8 @@ class Blur:
         power: Tensor = torch.fft.rfftn(self.kernel, s=tuple(shape)).abs().square()
         return power
 
+    filter_power = response
+
     @classmethod
     def example(cls, shape: Sequence[int], rng: np.random.Generator) -> Blur:
         """Instance for the conformance tests: a lopsided PSF of odd or even size, with as many axes as the shape."""

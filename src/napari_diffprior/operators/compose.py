@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .contract import Operator, is_linear, reach_of
+from .contract import Operator, is_linear, offers, reach_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,7 @@ class Compose:
     extract: Callable[[Tensor], Tensor]
     embed: Callable[[Tensor], Tensor]
     response: Callable[[tuple[int, int]], Any]
+    filter_power: Callable[[tuple[int, int]], Any]
     precondition: Callable[[Tensor, Tensor, tuple[int, int], float], Tensor]
 
     def __init__(self, *operators: Any) -> None:
@@ -37,8 +39,10 @@ class Compose:
         if domain is not None:
             self.domain = domain
         for method in ("adjoint", "extract", "embed", "response"):
-            if all(hasattr(part, method) for part in self.parts):
+            if all(offers(part, method) for part in self.parts):
                 setattr(self, method, getattr(self, f"_{method}"))
+        if all(offers(part, "filter_power") for part in self.parts) and not any(_gaps(part) for part in self.parts[1:]):
+            self.filter_power = self._filter_power  # gaps that a filter acts on are no product of filters
         self._sampler = next((i for i, part in enumerate(self.parts) if hasattr(part, "precondition")), None)
         if self._sampler is not None and self._can_precondition(self._sampler):
             self.precondition = self._precondition
@@ -65,10 +69,10 @@ class Compose:
         return y
 
     def _response(self, shape: tuple[int, int]) -> Any:
-        product: Any = 1.0
-        for part in self.parts:
-            product = product * part.response(shape)
-        return product
+        return math.prod(part.response(shape) for part in self.parts)
+
+    def _filter_power(self, shape: tuple[int, int]) -> Any:
+        return math.prod(part.filter_power(shape) for part in self.parts)
 
     def _can_precondition(self, sampler: int) -> bool:
         before, behind = self.parts[:sampler], self.parts[sampler + 1 :]
@@ -107,3 +111,7 @@ class Compose:
             return cls(Mask.example(shape, rng), Blur.example(shape, rng))
         coarse = Downsample.example(shape, rng)
         return cls(Mask.example(shape, rng), coarse, Blur.example(coarse.domain, rng))
+
+
+def _gaps(operator: Any) -> bool:
+    return bool(getattr(operator, "gaps", False))

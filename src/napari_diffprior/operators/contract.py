@@ -23,8 +23,12 @@ class Operator(Protocol):
     - ``reach``: how far in pixels what is not measured lies from what is; 1 if it does not say;
     - ``response(shape)``: its approximate power response |H|^2 on the real-FFT grid of a shape, for the
       preconditioner of the data step;
-    - ``precondition(r, power, grid, variance)`` instead: approximately (A R A^T + variance)^-1 r for a stationary R with
-      this power on the real-FFT ``grid``; symmetric and positive. Without either the data step goes without one.
+    - ``filter_power(shape)``: |H|^2 on the same grid, if A R A^T = extract F^-1 |H|^2 R F embed exactly for a stationary R;
+      then the data step costs one pair of FFTs instead of three;
+    - ``gaps = True``, if it leaves out pixels of its domain;
+    - ``precondition(r, power, grid, variance)`` instead of ``response``: approximately (A R A^T + variance)^-1 r for a
+      stationary R with this power on the real-FFT ``grid``; symmetric and positive. Without either the data step goes
+      without a preconditioner.
     """
 
     def apply(self, x: Tensor) -> Tensor:
@@ -52,6 +56,11 @@ def jacobian_transpose(operator: Operator, x: Tensor, y: Tensor) -> Tensor:
         at = x.detach().requires_grad_()
         (product,) = torch.autograd.grad(operator.apply(at), at, y)
     return product
+
+
+def offers(operator: Operator, *methods: str) -> bool:
+    """Whether an operator has all of these optional methods; None withdraws an inherited one."""
+    return all(getattr(operator, method, None) is not None for method in methods)
 
 
 def domain_of(operator: Operator, grid: Sequence[int]) -> tuple[int, ...]:

@@ -34,6 +34,8 @@ class Identity:
         """Power response: 1 at every frequency."""
         return 1.0
 
+    filter_power = response
+
     @classmethod
     def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Identity:
         """Instance for the conformance tests."""

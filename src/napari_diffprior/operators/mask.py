@@ -26,6 +26,7 @@ class Mask:
     """
 
     name: ClassVar[str] = "mask"
+    gaps: ClassVar[bool] = True
 
     def __init__(self, keep: Tensor) -> None:
         self.index = keep.reshape(-1).nonzero()[:, 0]
@@ -59,6 +60,10 @@ class Mask:
     def response(self, shape: tuple[int, int]) -> float:
         """Power response of the average pixel: the share of measured pixels."""
         return self.share
+
+    def filter_power(self, shape: tuple[int, int]) -> float:
+        """No filter, only gaps."""
+        return 1.0
 
     @classmethod
     def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Mask:

@@ -26,6 +26,7 @@ class VaryingBlur(Blur):
     """
 
     name: ClassVar[str] = "varying"
+    filter_power = None  # type: ignore[assignment] # it is no single filter
 
     def __init__(self, psfs: Tensor, grid: Sequence[int]) -> None:
         import torch

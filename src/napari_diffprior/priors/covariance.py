@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..operators.contract import offers
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -65,7 +67,9 @@ class Stationary:
 
         self.power, self.grid, self.shape = power, grid, tuple(shape)
         self.mean_variance = float(torch.fft.irfft2(power, s=grid)[..., 0, 0].mean())
-        self._gain: tuple[Any, float, Tensor] | None = None  # of the preconditioner, kept for the iterations of a data step
+        # Of preconditioner and system, kept for the iterations of a data step.
+        self._gain: tuple[Any, float, Tensor] | None = None
+        self._filter_power: tuple[Any, Tensor] | None = None
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -87,12 +91,21 @@ class Stationary:
         power = self.power / (1 + stiffness.view(-1, 1, 1) * self.power)
         return Stationary(power, self.grid, (self.shape[0], len(stiffness), *self.shape[1:]))
 
+    def gram(self, u: Tensor, operator: Any) -> Tensor | None:
+        """A R A^T u in one filter; None where the operator is none."""
+        if len(self.shape) != 3 or not offers(operator, "filter_power", "embed", "extract"):
+            return None
+        if self._filter_power is None or self._filter_power[0] is not operator:
+            self._filter_power = (operator, operator.filter_power(self.grid) * self.power)
+        spread: Tensor = operator.extract(self._filter(operator.embed(u), self._filter_power[1]))
+        return spread
+
     def solve(self, x: Tensor, operator: Any, variance: float) -> Tensor | None:
         """Solution as if the measurement covered the whole periodic grid: the preconditioner of the data step."""
         if hasattr(operator, "precondition"):
             known: Tensor = operator.precondition(x, self.power, self.grid, variance)
             return known
-        if not all(hasattr(operator, name) for name in ("response", "embed", "extract")):
+        if not offers(operator, "response", "embed", "extract"):
             return None
         if self._gain is None or self._gain[0] is not operator or self._gain[1] != variance:
             self._gain = (operator, variance, 1 / (operator.response(self.grid) * self.power + variance))
