@@ -8,17 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toy_problems import (
-    Counted,
-    Nothing,
-    OracleMeasurement,
-    PassThrough,
-    components,
-    exact_draws,
-    measured_zero,
-    mixture,
-    sliced_w1,
-)
+from toy_problems import Counted, Nothing, OracleMeasurement, PassThrough
 
 from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.gaussian import Gaussian
@@ -35,6 +25,7 @@ from napari_diffprior.samplers.dps import DPS
 from napari_diffprior.samplers.score_ald import ScoreALD
 from napari_diffprior.samplers.sdedit import SDEdit
 from napari_diffprior.testing import check_manners, check_sampler, gaussian_problem
+from napari_diffprior.testing.problems import components, mixture, mixture_distance, mixture_draws, mixture_measurement
 
 # At five steps, the data step solved to the end, and so far down that nothing is lost by taking the mean in the last.
 EXACT = Decoupled(steps=5, last=0.05, tolerance=1e-8, iterations=64)
@@ -179,7 +170,7 @@ def test_t2_yardstick() -> None:
     assert heavy.tolist() == pytest.approx([0.0667, 0.1333, 0.2, 0.2667, 0.3333], abs=5e-5)
     assert torch.allclose(covariance, torch.tensor([[0.6, -0.4], [-0.4, 0.6]], dtype=torch.float64))
     assert (weights[0] @ means[0]).tolist() == pytest.approx([5.3333, -5.3333], abs=5e-4)
-    draws = exact_draws(20_000, seed=0)
+    draws = mixture_draws(20_000, seed=0)
     assert draws.mean(0).tolist() == pytest.approx([5.3333, -5.3333], abs=0.25)
     # The oracle's conditional tends to the posterior where x says nothing, and to x where it says all.
     blank = components(mixture(), torch.zeros(1, 1, 1, 2, dtype=torch.float64), 1e4)
@@ -189,21 +180,14 @@ def test_t2_yardstick() -> None:
     assert torch.allclose((sharp[0][..., None] * sharp[1]).sum(1), there.view(1, 2), atol=1e-4)
 
 
-def distance(samples: torch.Tensor) -> float:
-    """Sliced W1 to the exact posterior."""
-    flat = samples.reshape(-1, 2)
-    return sliced_w1(flat, exact_draws(len(flat), seed=5, stratified=True))
-
-
 def test_t2_exact_draws_set_the_scale() -> None:
-    assert np.mean([distance(exact_draws(4000, seed)) for seed in range(6)]) == pytest.approx(0.13, abs=0.08)
+    assert np.mean([mixture_distance(mixture_draws(4000, seed)) for seed in range(6)]) == pytest.approx(0.13, abs=0.08)
 
 
 def test_t2_decoupled_with_the_exact_conditional() -> None:
-    samples = draw(
-        Decoupled(steps=30, start=100.0, last=0.05), measured_zero(OracleMeasurement), PassThrough(mixture()), BatchNoise(0, 4000)
-    )
-    assert distance(samples) <= 0.25  # .09; the scatter of 4000 exact draws is .1
+    oracle = OracleMeasurement(**vars(mixture_measurement()))
+    samples = draw(Decoupled(steps=30, start=100.0, last=0.05), oracle, PassThrough(mixture()), BatchNoise(0, 4000))
+    assert mixture_distance(samples) <= 0.25  # .09; the scatter of 4000 exact draws is .1
     nearest = (samples.view(-1, 1, 2) - mixture().means).square().sum(-1).argmin(1)
     shares = torch.bincount(nearest, minlength=25)[[4 * i + 4 for i in range(5)]] / len(samples)
     assert shares.tolist() == pytest.approx([0.0667, 0.1333, 0.2, 0.2667, 0.3333], abs=0.03)
@@ -211,17 +195,17 @@ def test_t2_decoupled_with_the_exact_conditional() -> None:
 
 def test_t2_score_ald_langevin() -> None:
     sampler = ScoreALD(mode="langevin", steps=300, inner=20)
-    assert distance(draw(sampler, measured_zero(), mixture(), BatchNoise(0, 400))) <= 0.8  # .62
+    assert mixture_distance(draw(sampler, mixture_measurement(), mixture(), BatchNoise(0, 400))) <= 0.8  # .62
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0])
 def test_t2_dps_is_far_from_the_posterior(scale: float) -> None:
-    samples = draw(DPS(guidance="norm", scale=scale, steps=300), measured_zero(), mixture(), BatchNoise(0, 600))
-    assert 2.0 <= distance(samples) <= 11.0  # 2.4 to 9.7
+    samples = draw(DPS(guidance="norm", scale=scale, steps=300), mixture_measurement(), mixture(), BatchNoise(0, 600))
+    assert 2.0 <= mixture_distance(samples) <= 11.0  # 2.4 to 9.7
 
 
 def test_t2_sdedit_is_far_from_the_posterior() -> None:
-    assert distance(draw(SDEdit(), measured_zero(), mixture(), BatchNoise(0, 600))) > 2.0
+    assert mixture_distance(draw(SDEdit(), mixture_measurement(), mixture(), BatchNoise(0, 600))) > 2.0
 
 
 # --- T5: calibrated DPS at any size -----------------------------------------------------------------------------------

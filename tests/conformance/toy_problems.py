@@ -1,4 +1,4 @@
-"""Posteriors that are known exactly, beside the Gaussian one of ``napari_diffprior.testing``."""
+"""Stand-ins for the exact problems of ``napari_diffprior.testing``: no data, an exact data step, a measured prior."""
 
 from __future__ import annotations
 
@@ -11,22 +11,9 @@ import torch
 from torch import Tensor
 
 from napari_diffprior.measurement import Measurement
-from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.priors.analytic import GaussianMixturePrior
 from napari_diffprior.priors.covariance import Diagonal
-
-NOISE = 0.5
-DIRECTION = torch.ones(2, dtype=torch.float64) / math.sqrt(2)
-
-
-class Sum:
-    """A = [1, 1] / sqrt(2) on images of shape (1, 1, 2)."""
-
-    def apply(self, x: Tensor) -> Tensor:
-        return x.sum(-1, keepdim=True) / math.sqrt(2)
-
-    def adjoint(self, y: Tensor) -> Tensor:
-        return (y / math.sqrt(2)).expand(*y.shape[:-1], 2)
+from napari_diffprior.testing.problems import components, mixture
 
 
 class Nothing:
@@ -37,58 +24,6 @@ class Nothing:
 
     def adjoint(self, y: Tensor) -> Tensor:
         return 0.0 * y
-
-
-def mixture() -> GaussianMixturePrior:
-    """25 Gaussians of unit covariance at 8 (i, j), the antidiagonal weighted 1 to 5."""
-    steps = range(-2, 3)
-    means = torch.tensor([[8.0 * i, 8.0 * j] for i in steps for j in steps], dtype=torch.float64)
-    weights = torch.tensor([i + 3.0 if j == -i else 1.0 for i in steps for j in steps], dtype=torch.float64)
-    return GaussianMixturePrior(means, weights)
-
-
-def measured_zero(kind: type[Measurement] = Measurement) -> Measurement:
-    """y = 0 of the sum, with noise .5."""
-    return kind(torch.zeros(1, 1, 1, 1, dtype=torch.float64), Sum(), Gaussian(sigma=NOISE), (1, 1, 2))
-
-
-def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (B, K), means (B, K, 2) and the common covariance (2, 2) of p(x0 | x, y = 0) for the sum.
-
-    Without x: of p(x0 | y = 0). In closed form: each component is Gaussian, x and y are Gaussian given x0.
-    """
-    eye = torch.eye(2, dtype=torch.float64)
-    share = 0.0 if x is None else 1 / (1 + sigma**2)  # of x in E[x0 | x, component]; unit prior variance
-    spread = 1.0 - share
-    flat = torch.zeros(1, 2, dtype=torch.float64) if x is None else x.flatten(1).double()
-    centre = prior.means + share * (flat[:, None] - prior.means)
-    evidence = -0.5 * (centre @ DIRECTION).square() / (spread + NOISE**2)
-    if x is not None:
-        evidence = evidence - 0.5 * (flat[:, None] - prior.means).square().sum(-1) / (1 + sigma**2)
-    gain = spread * DIRECTION / (spread + NOISE**2)
-    means = centre - (centre @ DIRECTION)[..., None] * gain
-    return (prior.weights.log() + evidence).softmax(-1), means, spread * (eye - torch.outer(gain, DIRECTION))
-
-
-def exact_draws(count: int, seed: int, stratified: bool = False) -> Tensor:
-    """Draws of p(x0 | y), shape (count, 2); stratified: each component exactly by its weight."""
-    weights, means, covariance = components(mixture(), None, 0.0)
-    generator = torch.Generator().manual_seed(seed)
-    if stratified:
-        edges = (weights[0].cumsum(0) * count).round().long()
-        chosen = torch.searchsorted(edges, torch.arange(count), right=True)
-    else:
-        chosen = weights[0].multinomial(count, replacement=True, generator=generator)
-    spread = torch.randn(count, 2, generator=generator, dtype=torch.float64) @ torch.linalg.cholesky(covariance).T
-    return means[0, chosen] + spread
-
-
-def sliced_w1(a: Tensor, b: Tensor, directions: int = 60) -> float:
-    """Mean over directions of the 1-Wasserstein distance of two equally large sets of points in the plane."""
-    angle = torch.arange(directions, dtype=torch.float64) * math.pi / directions
-    lines = torch.stack([angle.cos(), angle.sin()])
-    difference = (a.double() @ lines).sort(0).values - (b.double() @ lines).sort(0).values
-    return float(difference.abs().mean())
 
 
 class AtLevel(Diagonal):

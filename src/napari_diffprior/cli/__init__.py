@@ -3,6 +3,7 @@
 from . import bench_prior as bench_prior
 from . import benchmarks as benchmarks
 from . import check_prior as check_prior
+from . import check_sampler as check_sampler
 from . import folder as folder
 from . import listing as listing
 from . import psf_making as psf_making

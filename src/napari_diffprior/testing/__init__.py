@@ -13,3 +13,5 @@ from .problems import gaussian_problem as gaussian_problem
 from .samplers import SamplerReport as SamplerReport
 from .samplers import check_manners as check_manners
 from .samplers import check_sampler as check_sampler
+from .verdict import SamplerFigures as SamplerFigures
+from .verdict import measure_sampler as measure_sampler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
+    from ..priors.analytic import GaussianMixturePrior
     from ..priors.contract import Denoiser
+
+MIXTURE_NOISE = 0.5
 
 
 class _Gain:
@@ -70,3 +74,95 @@ def gaussian_problem(measurements: int = 1, seed: int = 0, double: bool = True) 
     return GaussianProblem(
         GaussianPrior(prior.to(kind)), measurement, variance * gain * y / noise**2, variance, variance < prior / 2
     )
+
+
+class _Sum:
+    """A = [1, 1] / sqrt(2) on images of shape (1, 1, 2)."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x.sum(-1, keepdim=True) / math.sqrt(2)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return (y / math.sqrt(2)).expand(*y.shape[:-1], 2)
+
+
+def mixture() -> GaussianMixturePrior:
+    """Mixture of 25 Gaussians of unit covariance at 8 (i, j), i, j = -2 to 2; the antidiagonal is weighted 1 to 5."""
+    import torch
+
+    from ..priors.analytic import GaussianMixturePrior
+
+    steps = range(-2, 3)
+    means = torch.tensor([[8.0 * i, 8.0 * j] for i in steps for j in steps], dtype=torch.float64)
+    weights = torch.tensor([i + 3.0 if j == -i else 1.0 for i in steps for j in steps], dtype=torch.float64)
+    return GaussianMixturePrior(means, weights)
+
+
+def mixture_measurement() -> Measurement:
+    """The sum of the mixture's two coordinates, measured as 0 with noise .5: the posterior is the antidiagonal's five modes."""
+    import torch
+
+    from ..measurement import Measurement
+    from ..noise.gaussian import Gaussian
+
+    return Measurement(torch.zeros(1, 1, 1, 1, dtype=torch.float64), _Sum(), Gaussian(sigma=MIXTURE_NOISE), (1, 1, 2))
+
+
+def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Exact p(x0 | x, y = 0) of the mixture's measurement; without x, its posterior p(x0 | y = 0).
+
+    Each component is Gaussian, and x and y are Gaussian given x0: so the answer is a mixture in closed form.
+
+    Returns
+    -------
+    weights : Tensor, shape (B, 25)
+    means : Tensor, shape (B, 25, 2)
+    covariance : Tensor, shape (2, 2)
+        Common to the components.
+    """
+    import torch
+
+    direction = torch.full((2,), 1 / math.sqrt(2), dtype=torch.float64)
+    share = 0.0 if x is None else 1 / (1 + sigma**2)  # of x in E[x0 | x, component]; unit prior variance
+    spread = 1.0 - share
+    flat = torch.zeros(1, 2, dtype=torch.float64) if x is None else x.flatten(1).double()
+    centre = prior.means + share * (flat[:, None] - prior.means)
+    evidence = -0.5 * (centre @ direction).square() / (spread + MIXTURE_NOISE**2)
+    if x is not None:
+        evidence = evidence - 0.5 * (flat[:, None] - prior.means).square().sum(-1) / (1 + sigma**2)
+    gain = spread * direction / (spread + MIXTURE_NOISE**2)
+    means = centre - (centre @ direction)[..., None] * gain
+    covariance = spread * (torch.eye(2, dtype=torch.float64) - torch.outer(gain, direction))
+    return (prior.weights.log() + evidence).softmax(-1), means, covariance
+
+
+def mixture_draws(count: int, seed: int, stratified: bool = False) -> Tensor:
+    """Exact draws of the mixture's posterior, shape (count, 2); stratified: each component exactly by its weight."""
+    import torch
+
+    weights, means, covariance = components(mixture(), None, 0.0)
+    generator = torch.Generator().manual_seed(seed)
+    if stratified:
+        edges = (weights[0].cumsum(0) * count).round().long()
+        chosen = torch.searchsorted(edges, torch.arange(count), right=True)
+    else:
+        chosen = weights[0].multinomial(count, replacement=True, generator=generator)
+    spread = torch.randn(count, 2, generator=generator, dtype=torch.float64) @ torch.linalg.cholesky(covariance).T
+    drawn: Tensor = means[0, chosen] + spread
+    return drawn
+
+
+def mixture_distance(samples: Tensor) -> float:
+    """Sliced W1 between samples, shape (count, ...), and as many stratified draws of the mixture's posterior."""
+    flat = samples.reshape(-1, 2)
+    return sliced_w1(flat, mixture_draws(len(flat), seed=5, stratified=True))
+
+
+def sliced_w1(a: Tensor, b: Tensor, directions: int = 60) -> float:
+    """Mean over directions of the 1-Wasserstein distance of two equally large sets of points in the plane."""
+    import torch
+
+    angle = torch.arange(directions, dtype=torch.float64) * math.pi / directions
+    lines = torch.stack([angle.cos(), angle.sin()])
+    difference = (a.double() @ lines).sort(0).values - (b.double() @ lines).sort(0).values
+    return float(difference.abs().mean())
