@@ -12,6 +12,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Position = tuple[int, ...]
+Place = tuple[tuple[float, ...], tuple[float, ...]]
 ORDER = "tcz"  # positions count in this order whatever the array's, so that a transposed array gives the same pixels
 COLOURS = (3, 4)
 
@@ -42,6 +43,28 @@ def check_axes(axes: str, shape: Sequence[int]) -> str:
     return axes
 
 
+def place_of(axes: str, corner: Sequence[int], upsample: int = 1) -> Place:
+    """Where a part of an array lies that is ``upsample`` times as fine along y and x.
+
+    Parameters
+    ----------
+    axes : str
+    corner : sequence of int
+        First index of the part along each axis.
+    upsample : int
+
+    Returns
+    -------
+    first : tuple of float
+        Centre of the part's first pixel, in pixels of the array whose own centres are whole numbers: a finer pixel
+        lies in a corner of the coarse one.
+    steps : tuple of float
+        Distance of the part's pixels, in the same units.
+    """
+    steps = tuple(1 / upsample if letter in "yx" else 1.0 for letter in axes)
+    return tuple(index + (step - 1) / 2 for index, step in zip(corner, steps, strict=True)), steps
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the planes of an array lie.
@@ -56,6 +79,8 @@ class Layout:
         First index and end of the part that is restored, by axis; the other axes are restored whole.
     core : str
         Axes that are restored together, in the order in which the core wants them.
+    upsample : int
+        Pixels of the result along y and x in one of the array.
 
     Raises
     ------
@@ -67,12 +92,15 @@ class Layout:
     shape: tuple[int, ...]
     region: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     core: str = "yx"
+    upsample: int = 1
 
     def __post_init__(self) -> None:
         """Check that all fits."""
         check_axes(self.axes, self.shape)
         if missing := set(self.core) - set(self.axes):
             raise ValueError(f"the axes {self.axes!r} have no {sorted(missing)[0]}, which is needed here.")
+        if self.upsample > 1 and self.core != "yx":
+            raise ValueError("a stack with a 3-D PSF cannot be upsampled: set upsample = 1, or give a 2-D PSF.")
         if math.prod(self.shape) == 0:
             raise ValueError(f"the image has the shape {self.shape}: there is nothing to restore.")
         for letter, (start, stop) in self.region.items():
@@ -84,11 +112,16 @@ class Layout:
 
     @classmethod
     def of(
-        cls, image: Any, axes: str | None = None, region: Mapping[str, tuple[int, int]] | None = None, core: str = "yx"
+        cls,
+        image: Any,
+        axes: str | None = None,
+        region: Mapping[str, tuple[int, int]] | None = None,
+        core: str = "yx",
+        upsample: int = 1,
     ) -> Layout:
         """Layout of an array; its axes are guessed from the shape if they are not given."""
         shape = tuple(int(side) for side in np.shape(image))
-        return cls(check_axes(axes, shape) if axes else guess_axes(shape), shape, dict(region or {}), core)
+        return cls(check_axes(axes, shape) if axes else guess_axes(shape), shape, dict(region or {}), core, upsample)
 
     def span(self, letter: str) -> tuple[int, int]:
         """First index and end of the restored part of an axis."""
@@ -100,9 +133,15 @@ class Layout:
         return tuple(self.span(letter)[0] for letter in self.axes)
 
     @property
+    def place(self) -> Place:
+        """Where the result lies in the array."""
+        return place_of(self.axes, self.corner, self.upsample)
+
+    @property
     def result_shape(self) -> tuple[int, ...]:
-        """Shape of what is restored, in the array's own order of axes."""
-        return tuple(stop - start for start, stop in map(self.span, self.axes))
+        """Shape of the result, in the array's own order of axes."""
+        finer = (self.upsample if letter in "yx" else 1 for letter in self.axes)
+        return tuple(factor * (stop - start) for factor, (start, stop) in zip(finer, map(self.span, self.axes), strict=True))
 
     @property
     def leading(self) -> str:

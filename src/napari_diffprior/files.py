@@ -104,7 +104,7 @@ def restore_files(
         )
     result = yield from restore_iter(image, mask, psf, recipe=recipe, axes=place.axes, cancelled=cancelled)
     story = {**result.provenance, **sources}
-    _write(paths, result, place.of_part(layout.corner), {"napari-diffprior": story})
+    _write(paths, result, place.of_part(*result.place), {"napari-diffprior": story})
     return story
 
 

@@ -15,18 +15,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .noise.contract import NoiseModel
+    from .psf import PSF
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A checked input, ready to be sampled; the noise model is in image units, ``said`` is what was done to the PSF."""
+    """A checked input, ready to be sampled.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    intensity : Intensity
+    model : NoiseModel
+        In image units.
+    blur : Operator, optional
+    shape : tuple of int
+        Spatial shape of the result.
+    said : tuple of str
+        What was done to the PSF.
+    """
 
     measurement: Measurement
     intensity: Intensity
     model: NoiseModel
     blur: Operator | None
+    shape: tuple[int, ...]
     said: tuple[str, ...] = ()
 
     @property
@@ -87,25 +102,38 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
 
     from .operators.blur import Blur
     from .operators.compose import Compose
+    from .operators.downsample import Downsample
     from .operators.identity import Identity
     from .operators.mask import Mask
-    from .psf import PSF, axes_of, gaussian_psf, prepare
+    from .psf import axes_of
 
     pixels, measured = check_input(image, mask, axes_of(psf))
-    if psf is not None and recipe.psf_sigma is not None:
-        raise ValueError("give a PSF or a PSF sigma, not both.")
     intensity = Intensity.of(pixels[measured])
     noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, measured)))  # a stack: plane under plane
-    if recipe.psf_sigma is not None:
-        psf = PSF(gaussian_psf(recipe.psf_sigma))
-    ready = None if psf is None else prepare(psf, image_shape=pixels.shape)
-    blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), pixels.shape)
-    operator: Operator = blur or Identity()
+    ready = _psf(psf, recipe, pixels.shape)
+    fine = tuple(recipe.upsample * side for side in pixels.shape)
+    blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), fine)
+    parts: list[Operator] = [] if blur is None else [blur]  # in the order in which they act
+    if recipe.upsample > 1:
+        parts.append(Downsample(recipe.upsample, pixels.shape))
     y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
     if not measured.all():
         gaps = Mask(torch.as_tensor(measured, device=device))
-        operator = Compose(gaps, blur) if blur else gaps
+        parts.append(gaps)
         y = gaps.apply(y)
+    operator: Operator = Compose(*reversed(parts)) if len(parts) > 1 else parts[0] if parts else Identity()
     shape = (1, *domain_of(operator, pixels.shape))
     measurement = Measurement(y, operator, intensity.noise_to_model(noise), shape)
-    return Job(measurement, intensity, noise, blur, ready.done if ready else ())
+    return Job(measurement, intensity, noise, blur, fine, ready.done if ready else ())
+
+
+def _psf(psf: Any, recipe: Recipe, shape: tuple[int, ...]) -> PSF | None:
+    """PSF on the grid of the result, from one in pixels of the image."""
+    from .psf import PSF, gaussian_psf, prepare
+
+    factor = recipe.upsample
+    if recipe.psf_sigma is None:
+        return None if psf is None else prepare(psf, image_shape=shape).refined(factor)
+    if psf is not None:
+        raise ValueError("give a PSF or a PSF sigma, not both.")
+    return prepare(PSF(gaussian_psf(factor * recipe.psf_sigma)), image_shape=[factor * side for side in shape])

@@ -55,11 +55,23 @@ def _telling(labels: str) -> bool:
     return labels.isalpha() and len(set(labels)) == len(labels) and set("yx") <= set(labels)
 
 
-def moved(place: dict[str, Any], corner: Sequence[float]) -> dict[str, Any]:
-    """Spatial attributes of a part of an image whose first pixel is the given one: the translation differs."""
-    matrix = _matrix(np.asarray(place["rotate"]), np.asarray(place["shear"]), len(place["scale"]))
-    shift = matrix @ (np.asarray(place["scale"]) * np.asarray(corner))
-    return {**place, "translate": tuple(np.asarray(place["translate"]) + shift)}
+def moved(place: dict[str, Any], first: Sequence[float], steps: Sequence[float] | None = None) -> dict[str, Any]:
+    """Spatial attributes of a part of an image: translation and, if it is finer, scale differ.
+
+    Parameters
+    ----------
+    place : dict
+        Spatial attributes of the image.
+    first : sequence of float
+        Centre of the part's first pixel, in pixels of the image; colours of RGB are left out.
+    steps : sequence of float, optional
+        Distance of the part's pixels, in pixels of the image; 1 by default.
+    """
+    scale, ndim = np.asarray(place["scale"]), len(place["scale"])
+    matrix = _matrix(np.asarray(place["rotate"]), np.asarray(place["shear"]), ndim)
+    shift = matrix @ (scale * np.asarray(first[:ndim]))
+    finer = scale if steps is None else scale * np.asarray(steps[:ndim])
+    return {**place, "scale": tuple(finer), "translate": tuple(np.asarray(place["translate"]) + shift)}
 
 
 def _matrix(rotate: Array, shear: Array, ndim: int) -> Array:
@@ -85,11 +97,8 @@ def result_layers(layer: Any, result: Restoration, samples: bool = False, quanti
     quantiles : bool
         Also return the 5 % and 95 % quantiles.
     """
-    place = spatial(layer)
+    place = moved(spatial(layer), *result.place)
     colour = getattr(layer, "rgb", False)
-    axes, region = result.provenance.get("axes", ""), result.recipe.region or {}
-    if region and axes:
-        place = moved(place, [region.get(letter, (0, 0))[0] for letter in axes[: len(place["scale"])]])
     common = {**place, "metadata": {"napari-diffprior": result.provenance}}
     look = {"colormap": getattr(layer.colormap, "name", "gray"), "contrast_limits": tuple(layer.contrast_limits)}
     look = {"rgb": True} if colour else look

@@ -187,7 +187,7 @@ def restore_plane(
     denoiser, sampler = engine.denoiser_of(job), recipe.make_sampler()
     check_needs(sampler, job.measurement, denoiser)
     parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))
-    running, calls = Running(image.shape), 0
+    running, calls = Running(job.shape), 0
     kept: list[Array] = []
     misfits: list[float] = []
     for number, part in enumerate(parts):
@@ -202,15 +202,15 @@ def restore_plane(
         misfits.extend(float(value) for value in state.misfit)
         calls = state.calls
     factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
-    samples = np.stack(kept) if kept else np.zeros((0, *image.shape), np.float32)
+    samples = np.stack(kept) if kept else np.zeros((0, *job.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
     facts = {**job.facts, **_tiles(engine.denoiser)}
     return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts)
 
 
-def unchanged(image: Array) -> PlaneResult:
+def unchanged(image: Array, upsample: int = 1) -> PlaneResult:
     """A plane of one value, handed on as it is: in a stack it must not end the run."""
-    flat = image.astype(np.float32)
+    flat = image.astype(np.float32).repeat(upsample, -1).repeat(upsample, -2)
     return PlaneResult(flat, np.zeros_like(flat), np.zeros((0, *flat.shape), np.float32), (), 0, 0.0, None)
 
 

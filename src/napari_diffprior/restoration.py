@@ -86,7 +86,7 @@ def restore_iter(
 
 def layout_of(image: Any, psf: Any, recipe: Recipe, axes: str | None = None) -> Layout:
     """Which parts of an image are restored by themselves: planes, or volumes where the PSF is one."""
-    return Layout.of(image, recipe.axes or axes, recipe.region, axes_of(psf))
+    return Layout.of(image, recipe.axes or axes, recipe.region, axes_of(psf), recipe.upsample)
 
 
 def restore_part(
@@ -109,7 +109,7 @@ def restore_part(
     """
     pixels, missing = layout.orient(pixels), None if missing is None else layout.orient(missing)
     if layout.count > 1 and is_constant(pixels if missing is None else pixels[missing == 0]):
-        return unchanged(pixels)
+        return unchanged(pixels, layout.upsample)
     try:
         return (yield from restore_plane(pixels, missing, psf, engine, position, keep))
     except ValueError as error:
@@ -156,6 +156,7 @@ def restore(
         (or a standard deviation in the image's units, ``"poisson"``, or ``"poisson-gaussian"`` with ``gain``, ``offset``
         and ``read_noise`` where they are known), ``prior="microscopy"`` (a name, a folder or a Denoiser),
         ``sampler="decoupled"``, ``steps``, ``samples=4``, ``seed=0``, ``device="auto"``, ``psf_sigma``,
+        ``upsample=2`` (or 3, 4: a measured pixel is the mean of 2 x 2 of the result; PSFs stay in measured pixels),
         ``precision``, ``batch``, and the sampler's own parameters; see Recipe.
 
     Returns

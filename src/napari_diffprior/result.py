@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .axes import Layout, Position
+from .axes import Layout, Place, Position, place_of
 from .plane import Engine, PlaneResult, keeps_samples
 from .recipe import Recipe
 from .uncertainty import quantile, trust
@@ -51,6 +51,12 @@ class Restoration:
     recipe: Recipe
     provenance: dict[str, Any] = field(repr=False)
     reason: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where the result lies in the image: centre of its first pixel, and its steps, in pixels of the image."""
+        axes, region = self.provenance["axes"], self.recipe.region or {}
+        return place_of(axes, [region.get(letter, (0, 0))[0] for letter in axes], self.recipe.upsample)
 
     @property
     def calibrated(self) -> bool:

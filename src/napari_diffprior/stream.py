@@ -151,7 +151,7 @@ def restore_chunks(
     layout = layout_of(image, psf, recipe, calibration.axes if calibration else None)
     if mask is not None:
         layout.mask_of(mask)
-    place = Calibration(place.scale, place.units, layout.axes, place.translate).of_part(layout.corner)
+    place = Calibration(place.scale, place.units, layout.axes, place.translate).of_part(*layout.place)
     parts = {kind: _part_name(path, f"{token or uuid4().hex}{recipe.fingerprint()}") for kind, path in outputs.items()}
     done = _prepare(parts, layout, place, recipe)
     tasks = [

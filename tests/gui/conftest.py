@@ -89,8 +89,11 @@ def region_of(request):
 
 def result_of(request):
     mean = region_of(request)
+    for letter in "yx":
+        mean = mean.repeat(request.layout.upsample, request.layout.axes.index(letter))
     samples = np.stack([mean] * request.recipe.samples)
-    return Restoration(mean, samples.std(0), samples, (1.0,), 5, 0.1, request.recipe, {"recipe": {"seed": request.recipe.seed}})
+    story = {"recipe": {"seed": request.recipe.seed}, "axes": request.layout.axes}
+    return Restoration(mean, samples.std(0), samples, (1.0,), 5, 0.1, request.recipe, story)
 
 
 @pytest.fixture

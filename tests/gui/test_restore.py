@@ -10,7 +10,7 @@ from conftest import names
 from napari_diffprior import restore
 from napari_diffprior.axes import Layout
 from napari_diffprior.gui.extent import PLANE
-from napari_diffprior.gui.inputs import DEBLUR, DENOISE, FILL
+from napari_diffprior.gui.inputs import BOTH, DEBLUR, DENOISE, FILL, UPSAMPLE
 from napari_diffprior.gui.layer_choice import role, visible_field
 from napari_diffprior.gui.outputs import ResultOutput
 from napari_diffprior.gui.prior_rows import LOCAL
@@ -126,8 +126,13 @@ def test_only_the_rows_of_the_task_are_shown(model, widget):
     widget.native.show()
     inputs = widget.inputs
     rows = (inputs.psf.kind, inputs.psf.sigma, inputs.psf.layer, inputs.prior.folder, widget.advanced.sampler)
-    assert [row.visible for row in rows] == [False] * 5
+    assert [row.visible for row in (*rows, inputs.factor)] == [False] * 6
+    inputs.task.value = UPSAMPLE
+    assert [row.visible for row in (*rows, inputs.factor)] == [False] * 5 + [True]
+    inputs.task.value = BOTH
+    assert [row.visible for row in (*rows, inputs.factor)] == [True, True, False, False, False, True]
     inputs.task.value = DEBLUR
+    assert not inputs.factor.visible
     assert [row.visible for row in rows] == [True, True, False, False, False]
     inputs.psf.kind.value = MEASURED
     assert [row.visible for row in rows] == [True, False, True, False, False]

@@ -8,7 +8,7 @@ from qtpy.QtGui import QGuiApplication
 from napari_diffprior import restoration
 from napari_diffprior.gui import preferences as stored
 from napari_diffprior.gui import restore as restoring
-from napari_diffprior.gui.inputs import DEBLUR
+from napari_diffprior.gui.inputs import BOTH, DEBLUR, DENOISE, UPSAMPLE
 from napari_diffprior.gui.pace import Pace, count_tiles, duration
 from napari_diffprior.gui.preferences import Preferences
 from napari_diffprior.gui.psf_rows import GAUSSIAN
@@ -35,6 +35,24 @@ def test_any_settings_make_the_round_trip(widget):
     assert (widget.inputs.task.value, widget.inputs.psf.kind.value) == (DEBLUR, GAUSSIAN)
     widget.settings.actions["Reset"].trigger()
     assert widget.recipe() == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "task"),
+    [
+        (Recipe(upsample=4), UPSAMPLE),
+        (Recipe(upsample=3, psf_sigma=2.0), BOTH),
+        (Recipe(psf_sigma=2.0), DEBLUR),
+        (Recipe(), DENOISE),
+    ],
+    ids=["upsample", "both", "deblur", "denoise"],
+)
+def test_the_task_follows_the_settings(widget, recipe, task):
+    for before in (Recipe(), Recipe(upsample=2, psf_sigma=1.0)):
+        widget.show_recipe(before)
+        widget.show_recipe(recipe)
+        assert widget.inputs.task.value == task
+        assert widget.recipe() == recipe
 
 
 def test_save_and_load(widget, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -21,6 +21,7 @@ def restore(
     mask: Path | None = None,
     psf: Path | None = None,
     psf_sigma: float | None = None,
+    upsample: Literal[1, 2, 3, 4] = 1,
     noise: str = "auto",
     gain: float | None = None,
     offset: float | None = None,
@@ -40,7 +41,7 @@ def restore(
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Restore an image: fill gaps, deblur or denoise.
+    """Restore an image: fill gaps, deblur, upsample or denoise, or all at once.
 
     Parameters
     ----------
@@ -51,9 +52,11 @@ def restore(
     mask
         Image of the same shape, or one plane for all, non-zero where pixels are missing.
     psf
-        Point spread function, a 2-D image.
+        Point spread function, an image in pixels of this one; with a 3-D one the slices of a stack are restored together.
     psf_sigma
-        Instead of --psf: standard deviation of a Gaussian PSF in pixels.
+        Instead of --psf: standard deviation of a Gaussian PSF in pixels of the image.
+    upsample
+        Pixels of the result along a side of a measured one; a finer grid, whose scale and place are written.
     noise
         Standard deviation of the noise in the image's units, auto, poisson, or poisson-gaussian.
     gain
@@ -96,7 +99,8 @@ def restore(
 
     options = dict(assignment(text) for text in set_)
     camera = {"gain": gain, "offset": offset, "read_noise": read_noise}
-    settings = {"psf_sigma": psf_sigma, "prior": prior, "samples": samples, "seed": seed, "device": device, **camera}
+    model = {"psf_sigma": psf_sigma, "upsample": upsample, **camera}
+    settings = {"prior": prior, "samples": samples, "seed": seed, "device": device, **model}
     part = {"axes": axes, "region": _region(region)}
     recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **part, **settings)
     outputs = Outputs(mean=output, std=std, quantiles=quantiles, samples=samples_out)

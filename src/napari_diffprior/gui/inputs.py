@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..psf import PSF
 
 Array = np.ndarray[Any, Any]
-FILL, DEBLUR, DENOISE = "Fill gaps", "Deblur", "Denoise"
+FILL, DEBLUR, DENOISE, UPSAMPLE, BOTH = "Fill gaps", "Deblur", "Denoise", "Upsample", "Deblur and upsample"
+BLURRED, FINER = (DEBLUR, BOTH), (UPSAMPLE, BOTH)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Inputs:
     viewer : napari.components.ViewerModel
     """
 
-    fields = Extent.fields | {"noise", "prior", "psf_sigma", "samples"}  # of the recipe
+    fields = Extent.fields | {"noise", "prior", "psf_sigma", "samples", "upsample"}  # of the recipe
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -51,15 +52,17 @@ class Inputs:
         self.mask = layer_box(viewer, Labels, nullable=True, name="mask", tooltip="Painted pixels are missing. Optional.")
         self.new_mask = PushButton(text="New mask", tooltip="Add an empty labels layer over the image, and paint in it.")
         self.extent = Extent(viewer)
-        self.task = ComboBox(choices=[FILL, DEBLUR, DENOISE], value=DENOISE, name="task", label="Task")
+        self.task = ComboBox(choices=[FILL, DEBLUR, DENOISE, UPSAMPLE, BOTH], value=DENOISE, name="task", label="Task")
         self.task.tooltip = "Pixels that are painted in the mask count as missing in every task."
+        self.factor: Any = ComboBox(choices=[2, 3, 4], value=2, name="upsample", label="Factor")
+        self.factor.tooltip = "Pixels of the result along a side of a measured one, which is taken as the mean of them."
         self.psf = PsfRows(viewer)
         self.noise: Any = editor(Recipe, "noise", "auto")
         self.estimate = Label(value="", tooltip="Standard deviation that was estimated from the plane that is shown.")
         self.prior = PriorRows()
         self.samples: Any = editor(Recipe, "samples", Recipe().samples)
         self.rows: list[Widget] = [self.image, row("Mask", self.mask, self.new_mask), self.extent.axes, self.extent.region]
-        self.rows += [self.task, *self.psf.rows, row("Noise", self.noise, self.estimate), *self.prior.rows]
+        self.rows += [self.task, self.factor, *self.psf.rows, row("Noise", self.noise, self.estimate), *self.prior.rows]
         self._connect()
         self.begin()
 
@@ -90,7 +93,8 @@ class Inputs:
 
     def show_rows(self, *_: Any) -> None:
         """Show the rows of the task, and no others."""
-        self.psf.show_rows(wanted=self.task.value == DEBLUR)
+        self.psf.show_rows(wanted=self.task.value in BLURRED)
+        self.factor.visible = self.task.value in FINER
         self.prior.show_rows()
         if self.image.value is None:
             self.extent.axes.visible = False
@@ -112,7 +116,8 @@ class Inputs:
         return {
             "noise": "auto" if noise is None else noise,
             "prior": self.prior.name(),
-            "psf_sigma": self.psf.psf_sigma() if self.task.value == DEBLUR else None,
+            "psf_sigma": self.psf.psf_sigma() if self.task.value in BLURRED else None,
+            "upsample": self.factor.value if self.task.value in FINER else 1,
             "samples": self.samples.value,
             **self.extent.settings(self.image.value, region, self._core()),
         }
@@ -129,14 +134,18 @@ class Inputs:
         self.prior.choose(recipe.prior)
         self.extent.fill(recipe, self.image.value)
         if recipe.psf_sigma is not None:
-            self.task.value = DEBLUR
             self.psf.fill(recipe.psf_sigma)
-        elif self.task.value == DEBLUR and self.psf.chosen() is None:
+        if recipe.upsample > 1:
+            self.factor.value = recipe.upsample
+        blurred, finer = recipe.psf_sigma is not None or self.chosen_psf() is not None, recipe.upsample > 1
+        if blurred or finer:
+            self.task.value = BOTH if blurred and finer else DEBLUR if blurred else UPSAMPLE
+        elif self.task.value in (*BLURRED, *FINER):
             self.task.value = DENOISE if self.mask.value is None else FILL
 
     def chosen_psf(self) -> Any:
         """Layer or file of a measured PSF if the task takes one, else None."""
-        return self.psf.chosen() if self.task.value == DEBLUR else None
+        return self.psf.chosen() if self.task.value in BLURRED else None
 
     def source(self, region: str | None = None) -> Source:
         """What is restored; the plane that the canvas shows is checked, the rest when it is read.
@@ -156,10 +165,11 @@ class Inputs:
         if self.task.value == FILL and self.mask.value is None:
             raise ValueError("to fill gaps, choose a mask or press New mask and paint the missing pixels.")
         image, mask = layer_pixels(layer), None if self.mask.value is None else self.mask.value.data
-        psf = self.psf.psf(layer) if self.task.value == DEBLUR else None
+        psf = self.psf.psf(layer) if self.task.value in BLURRED else None
         core = axes_of(psf)
         chosen = self.extent.settings(layer, region, core)
-        layout = Layout.of(image, chosen["axes"], chosen["region"], core)
+        upsample = self.factor.value if self.task.value in FINER else 1
+        layout = Layout.of(image, chosen["axes"], chosen["region"], core, upsample)
         position = self._position(layer, layout)
         missing = _mask_plane(layout, mask, position)
         if self.task.value == FILL and not (missing is not None and missing.any()) and not np.any(mask):

@@ -80,12 +80,6 @@ def visible_field(layer: Any, shape: tuple[int, ...], axes: str = "yx", least: i
     return {letter: cut[letter] for letter in "yx"}
 
 
-def translate_to(layer: Any, corner: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Translation of a layer whose first pixel is the given pixel of this layer, all else being equal."""
-    place = np.asarray(layer.affine.inverse(np.asarray(layer.data_to_world(corner))))
-    return np.asarray(place)
-
-
 class Watch:
     """Calls back when the data of certain layers change, by painting too.
 

@@ -1,15 +1,14 @@
 """Where a run's images go: live and result layers, or the preview layer."""
 
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.layers import Layer
 
-from ..axes import Layout
-from ..layers import result_layers, spatial
-from .layer_choice import role, translate_to
+from ..axes import Layout, place_of
+from ..layers import moved, result_layers, spatial
+from .layer_choice import role
 
 if TYPE_CHECKING:
     from ..restoration import Restoration
@@ -33,18 +32,12 @@ class Output(Protocol):
 def frozen(layer: Any) -> SimpleNamespace:
     """What a result takes over from its input layer, in case that is changed or deleted meanwhile."""
     look = {"colormap": layer.colormap, "contrast_limits": tuple(layer.contrast_limits)}
-    there = Layer.create(np.zeros((1,) * layer.ndim), spatial(layer), "image")
-    return SimpleNamespace(name=layer.name, place=partial(translate_to, there), **look, **spatial(layer))
+    return SimpleNamespace(name=layer.name, **look, **spatial(layer))
 
 
-def placed(source: Any, layout: Layout, result: "Restoration", samples: bool = False) -> list[Any]:
-    """Result layers of a part of an image, in the place of that part."""
-    layers = [Layer.create(data, {"rgb": False, **made}, kind) for data, made, kind in result_layers(source, result, samples)]
-    if any(layout.corner):
-        place = source.place(layout.corner)
-        for layer in layers:
-            layer.translate = (*(0,) * (layer.ndim - len(place)), *place)
-    return layers
+def placed(source: Any, result: "Restoration", samples: bool = False) -> list[Any]:
+    """Result layers of an image or a part of it, in its place."""
+    return [Layer.create(data, {"rgb": False, **made}, kind) for data, made, kind in result_layers(source, result, samples)]
 
 
 def _corner(layout: Layout, position: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,20 +70,21 @@ class ResultOutput:
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Show or update the live layer, in the place of the plane; if the user deleted it, it stays away."""
-        place = self._source.place(_corner(self._layout, position))
+        first = place_of(self._layout.axes, _corner(self._layout, position), self._layout.upsample)
+        place = moved(spatial(self._source), *first)
         if self._live is None:
-            settings = {**spatial(self._source), "metadata": role("preview"), "name": f"{self._source.name} (restoring)"}
+            settings = {**place, "metadata": role("preview"), "name": f"{self._source.name} (restoring)"}
             look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits, "rgb": False}
             data = _as_stack(self._layout, image)
-            self._live = _add(self._viewer, Layer.create(data, {**settings, **look, "translate": place}, "image"))
+            self._live = _add(self._viewer, Layer.create(data, {**settings, **look}, "image"))
         elif self._live in self._viewer.layers:
             self._live.data = _as_stack(self._layout, image)
-            self._live.translate = place
+            self._live.translate = place["translate"]
 
     def finish(self, result: "Restoration") -> None:
         """Add the result layers; the samples too if they were asked for."""
         self.close()
-        for layer in placed(self._source, self._layout, result, bool(result.recipe.keep_samples)):
+        for layer in placed(self._source, result, bool(result.recipe.keep_samples)):
             _add(self._viewer, layer)
 
     def close(self) -> None:
@@ -113,7 +107,7 @@ class PreviewOutput:
     """
 
     def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
-        self._viewer, self._source, self._layout = viewer, frozen(layer), layout
+        self._viewer, self._source = viewer, frozen(layer)
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Nothing: a preview is quick."""
@@ -123,7 +117,7 @@ class PreviewOutput:
         name = f"{self._source.name} preview"
         for layer in [layer for layer in self._viewer.layers if layer.name == name]:
             self._viewer.layers.remove(layer)
-        made = placed(self._source, self._layout, result)[0]
+        made = placed(self._source, result)[0]
         made.name = name
         made.metadata = {"napari-diffprior": {**result.provenance, "role": "preview"}}
         _add(self._viewer, made)

@@ -15,7 +15,7 @@ from napari_diffprior.io import read_image, write_tiff{imports}
 
 {arrays}
 result = restore({arguments})
-write_tiff({output!r}, result.mean, calibration, {{"napari-diffprior": result.provenance}})
+write_tiff({output!r}, result.mean, calibration.of_part(*result.place), {{"napari-diffprior": result.provenance}})
 '''
 
 

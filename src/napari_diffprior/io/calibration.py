@@ -65,10 +65,19 @@ class Calibration:
         """
         return cls((1.0,) * ndim, ("pixel",) * ndim, axes or "uvtczyx"[-ndim:])
 
-    def of_part(self, corner: Sequence[int]) -> Calibration:
-        """Calibration of a part of the array whose first pixel is the given one."""
-        moved = tuple(t + s * first for t, s, first in zip(self.translate, self.scale, corner, strict=True))
-        return replace(self, translate=moved)
+    def of_part(self, first: Sequence[float], steps: Sequence[float] | None = None) -> Calibration:
+        """Calibration of a part of the array, finer than it if that is said.
+
+        Parameters
+        ----------
+        first : sequence of float
+            Centre of the part's first pixel, in pixels of the array.
+        steps : sequence of float, optional
+            Distance of the part's pixels, in pixels of the array; 1 by default.
+        """
+        moved = tuple(t + s * index for t, s, index in zip(self.translate, self.scale, first, strict=True))
+        finer = tuple(s * step for s, step in zip(self.scale, steps or (1,) * len(self.scale), strict=True))
+        return replace(self, translate=moved, scale=finer)
 
     def reordered(self, axes: str) -> Calibration:
         """Calibration of the array with the same axes in another order."""

@@ -29,6 +29,15 @@ class PSF:
     values: Array
     done: tuple[str, ...] = ()
 
+    def refined(self, factor: int) -> PSF:
+        """The same PSF on pixels ``factor`` times as fine, one of them in the middle."""
+        if factor == 1:
+            return self
+        values = self.values
+        for axis, side in enumerate(values.shape):
+            values = _integrate(values, axis, 1 / factor, side // 2)
+        return PSF(values / values.sum(), self.done)
+
 
 def prepare(
     psf: Any,
@@ -137,17 +146,17 @@ def _resample(values: Array, voxel: Sequence[float], image_voxel: Sequence[float
         return values
     for axis, ratio in enumerate(ratios):
         if abs(ratio - 1) >= 0.01:
-            values = _integrate(values, axis, ratio)
+            values = _integrate(values, axis, ratio, int(np.unravel_index(values.argmax(), values.shape)[axis]))
     sizes = " x ".join(f"{ratio:.3g}" for ratio in ratios)
     done.append(f"it was resampled to the image's voxels, {sizes} of its own.")
     return values
 
 
-def _integrate(values: Array, axis: int, ratio: float) -> Array:
-    """Light in voxels ``ratio`` times as long, one of them centred on the peak."""
+def _integrate(values: Array, axis: int, ratio: float, centre: int) -> Array:
+    """Light in voxels ``ratio`` times as long, one of them centred on the ``centre``."""
     from scipy.interpolate import CubicSpline
 
-    length, centre = values.shape[axis], int(np.unravel_index(values.argmax(), values.shape)[axis])
+    length = values.shape[axis]
     if length < 2:
         return values
     padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)])  # falls to zero outside

@@ -1,0 +1,71 @@
+"""What a user does, through napari's own plugin machinery: docks, menus, files."""
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import names
+from napari_diffprior import restore
+from napari_diffprior.gui.inputs import BOTH, DEBLUR, DENOISE, FILL, UPSAMPLE
+from napari_diffprior.priors.analytic import StationaryPrior
+from napari_diffprior.recipe import Recipe
+
+FAST = Recipe(options={"steps": 3}, noise=2.5, samples=2, seed=5, device="cpu")
+
+
+def prior_of(*shape):
+    frequency = torch.hypot(torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])[None])
+    return StationaryPrior(1 / (0.05 + frequency) ** 2 / 400, shape)
+
+
+@pytest.fixture
+def docked(make_napari_viewer, image, mask):
+    viewer = make_napari_viewer()
+    viewer.add_image(image, name="cells", scale=(0.5, 0.25), translate=(3, -7), units=("um", "um"))
+    _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
+    widget.show_recipe(FAST)
+    viewer.add_labels(mask, name="gaps")
+    return viewer, widget
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "grid"),
+    [
+        (FILL, {}, (70, 80)),
+        (DENOISE, {}, (70, 80)),
+        (DEBLUR, {"psf_sigma": 1.0}, (80, 90)),
+        (UPSAMPLE, {"upsample": 2}, (140, 160)),
+        (BOTH, {"upsample": 2, "psf_sigma": 1.0}, (160, 180)),
+    ],
+    ids=["fill gaps", "denoise", "deblur", "upsample", "deblur and upsample"],
+)
+def test_every_task_gives_the_pixels_of_a_script(docked, exact, run_to_end, image, mask, task, settings, grid):
+    viewer, widget = docked
+    exact.prior = prior_of(*grid)
+    widget.inputs.mask.value = viewer.layers["gaps"] if task == FILL else None
+    widget.inputs.task.value = task
+    widget.inputs.factor.value = 2
+    widget.inputs.psf.sigma.value = "1.0"
+    run_to_end(widget)
+    missing = mask if task == FILL else None
+    script = restore(image, missing, prior=exact.prior, noise=2.5, samples=2, seed=5, steps=3, device="cpu", **settings)
+    made, factor = viewer.layers["cells restored"], settings.get("upsample", 1)
+    np.testing.assert_array_equal(made.data, script.mean)
+    assert made.data.shape == (factor * 70, factor * 80)
+    np.testing.assert_allclose(made.scale, (0.5 / factor, 0.25 / factor))
+    edge = viewer.layers["cells"].data_to_world((-0.5, -0.5))
+    np.testing.assert_allclose(made.data_to_world((-0.5, -0.5)), edge)
+    assert widget.message.value.startswith("Misfit")
+
+
+def test_what_is_seen_while_upsampling_lies_in_its_place(qtbot, docked, fake):
+    viewer, widget = docked
+    fake.steps, fake.seconds = 60, 0.05
+    widget.inputs.task.value = UPSAMPLE
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: "cells (restoring)" in names(viewer), timeout=20000)
+    live = viewer.layers["cells (restoring)"]
+    np.testing.assert_allclose(live.scale, (0.25, 0.125))
+    np.testing.assert_allclose(live.data_to_world((-0.5, -0.5)), viewer.layers["cells"].data_to_world((-0.5, -0.5)))
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
