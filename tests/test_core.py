@@ -23,6 +23,7 @@ from napari_diffprior.measurement import Intensity, Measurement, conjugate_gradi
 from napari_diffprior.noise.estimate import estimate_sigma
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
+from napari_diffprior.operators.mask import Mask
 from napari_diffprior.params import from_dict, to_dict, to_json
 from napari_diffprior.plane import chunks
 from napari_diffprior.priors.analytic import GaussianPrior
@@ -33,6 +34,7 @@ from napari_diffprior.restoration import Cancelled, make_recipe, restore, restor
 from napari_diffprior.rng import BatchNoise, KeyedNoise, stream_seed
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.tiling import TiledDenoiser
+from napari_diffprior.uncertainty import deviation
 
 PARAMS = [*registered("sampler").values(), *registered("noise").values()]
 
@@ -155,12 +157,37 @@ def test_a_batch_of_streams_equals_single_streams(seed: int, count: int, steps: 
 
 def test_streams_differ_by_seed_sample_and_position() -> None:
     like = torch.zeros(1, dtype=torch.float64)
-    keys = [(0, [0], ()), (1, [0], ()), (0, [1], ()), (0, [0], (0,)), (0, [0], (1,)), (0, [0], (0, 1))]
+    keys = [(0, [0], ()), (1, [0], ()), (0, [2], ()), (0, [0], (0,)), (0, [0], (1,)), (0, [0], (0, 1))]
     drawn = [KeyedNoise(seed, samples, position).normal((50,), like) for seed, samples, position in keys]
     for i, first in enumerate(drawn):
         assert torch.equal(first, KeyedNoise(*keys[i]).normal((50,), like))
         assert all(abs(float(torch.corrcoef(torch.cat([first, other]))[0, 1])) < 0.6 for other in drawn[i + 1 :])
     assert stream_seed(1, 23) != stream_seed(12, 3)
+
+
+def test_the_second_of_a_pair_sees_the_noise_with_its_sign_changed() -> None:
+    like = torch.zeros(1, dtype=torch.float64)
+    drawn = KeyedNoise(4, range(6)).normal((50,), like)
+    assert torch.equal(drawn[1::2], -drawn[::2])
+    assert torch.equal(KeyedNoise(4, [3]).normal((50,), like)[0], drawn[3])
+
+
+def test_the_mean_of_a_pair_is_that_of_many_samples_for_a_gaussian_posterior() -> None:
+    measurement, prior = gaussian_case()
+    *_, pair = Decoupled(steps=4, tolerance=1e-8, iterations=64).run(measurement, prior, KeyedNoise(0, range(2)))
+    exact = measurement.condition(
+        torch.zeros_like(pair.x0[:1]), prior.error(math.inf, measurement.shape, pair.x0), None, 1e-10, 99
+    )
+    assert torch.allclose(pair.x0.mean(0, keepdim=True), exact, rtol=0, atol=1e-3)
+    assert float((pair.x0[0] - pair.x0[1]).abs().mean()) > 0.05
+
+
+def gaussian_case() -> tuple[Measurement, GaussianPrior]:
+    generator = torch.Generator().manual_seed(3)
+    variance = 0.05 + torch.rand(1, 8, 9, generator=generator, dtype=torch.float64)
+    operator = Mask(torch.rand(8, 9, generator=generator) < 0.6)
+    y = operator.apply(variance.sqrt() * torch.randn(1, 1, 8, 9, generator=generator, dtype=torch.float64))
+    return Measurement(y, operator, Gaussian(sigma=0.1), (1, 8, 9)), GaussianPrior(variance)
 
 
 def test_seed_zero_is_a_seed() -> None:
@@ -455,7 +482,7 @@ def test_a_blurred_image_comes_back_on_its_own_grid() -> None:
 def test_a_result_says_what_it_is() -> None:
     result = run(scene(), samples=5, batch=2, seed=3)
     assert result.samples.shape == (5, 12, 14) and len(result.misfit) == 5 and result.calls == 3
-    assert np.allclose(result.mean, result.samples.mean(0)) and np.allclose(result.std, result.samples.std(0, ddof=1), atol=1e-5)
+    assert np.allclose(result.mean, result.samples.mean(0)) and np.allclose(result.std, deviation(result.samples), atol=1e-5)
     stored = json.loads(json.dumps(result.provenance))
     assert from_dict(Recipe, stored["recipe"]) == result.recipe and stored["fingerprint"] == result.recipe.fingerprint()
     assert stored["noise_sigma"] == 5.0 and stored["device"] == "cpu" and stored["calls"] == 3

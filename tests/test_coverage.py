@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_diffprior.metrics import interval_scale
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.priors.coverage import CoverageTable
 from napari_diffprior.priors.network import NetworkPrior
 from napari_diffprior.train.coverage import coverage_table
+from napari_diffprior.uncertainty import deviation, interval_scale
 
 VARIANCE = torch.rand(1, 32, 32, generator=torch.Generator().manual_seed(0)) + 0.1
 
@@ -21,10 +21,11 @@ def truths(count):
 
 @pytest.mark.parametrize("samples", [4, 8])
 def test_the_interval_holds_one_more_draw(samples):
-    draws = np.random.default_rng(0).standard_normal((samples + 1, 200_000))
-    mean, sd = draws[:-1].mean(0), draws[:-1].std(0, ddof=1)
+    draws = 3 + np.random.default_rng(0).standard_normal((samples // 2 + 1, 200_000))
+    truth, pairs = draws[-1], np.repeat(draws[:-1], 2, axis=0)
+    pairs[1::2] = 6 - pairs[1::2]
     for level in (0.5, 0.9):
-        covered = (np.abs(draws[-1] - mean) <= interval_scale(samples, level) * sd).mean()
+        covered = (np.abs(truth - pairs.mean(0)) <= interval_scale(samples, level) * deviation(pairs)).mean()
         assert covered == pytest.approx(level, abs=0.005)
     with pytest.raises(ValueError, match="at least 2 samples"):
         interval_scale(1)

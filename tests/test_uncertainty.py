@@ -10,7 +10,7 @@ import torch
 
 from napari_diffprior import restore
 from napari_diffprior.priors.analytic import GaussianPrior
-from napari_diffprior.uncertainty import Running, quantile, trust
+from napari_diffprior.uncertainty import Running, deviation, quantile, trust
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 40])
@@ -20,8 +20,23 @@ def test_running_figures_are_those_of_the_samples(count: int) -> None:
     for sample in samples:
         running.add(sample)
     np.testing.assert_allclose(running.mean, samples.mean(0, dtype=np.float64), rtol=1e-6)
-    expected = samples.std(0, ddof=1, dtype=np.float64) if count > 1 else np.zeros((20, 30))
-    np.testing.assert_allclose(running.std, expected, atol=0.03)
+    pairs = samples[: count // 2 * 2].astype(np.float64).reshape(count // 2, 2, 20, 30)
+    variance = np.zeros((20, 30))
+    if count > 1:
+        variance += ((pairs[:, 0] - pairs[:, 1]) ** 2 / 4).mean(0)
+    if count > 3:
+        variance += pairs.mean(1).var(0, ddof=1)
+    np.testing.assert_allclose(running.std, np.sqrt(variance), atol=0.03)
+    np.testing.assert_array_equal(running.std, deviation(samples))
+
+
+@pytest.mark.parametrize("correlation", [-1.0, -0.5, 0.0, 0.7])
+def test_the_variance_has_no_bias_whatever_a_pair_shares(correlation: float) -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((2, 4, 100_000))
+    samples = np.empty((8, 100_000))
+    samples[::2], samples[1::2] = a, correlation * a + np.sqrt(1 - correlation**2) * b
+    assert (deviation(samples) ** 2).mean() == pytest.approx(1, abs=0.01)  # standard error .003
 
 
 @pytest.mark.parametrize(("count", "kept"), [(4, False), (16, False), (19, True), (64, True)])
@@ -29,7 +44,8 @@ def test_nine_of_ten_further_draws_lie_between_the_quantiles(count: int, kept: b
     """20,000 pixels: standard error .2 %."""
     draws = np.random.default_rng(1).normal(size=(count + 1, 20000)).astype(np.float32)
     samples, further = draws[:-1], draws[-1]
-    mean, std = samples.mean(0), samples.std(0, ddof=1)
+    samples[1 : 2 * (count // 2) : 2] = -samples[: 2 * (count // 2) : 2]
+    mean, std = samples.mean(0), deviation(samples)
     given = samples if kept else samples[:0]
     low, high = (quantile(level, mean, std, count, given) for level in (0.05, 0.95))
     assert ((low <= further) & (further <= high)).mean() == pytest.approx(0.9, abs=0.01)
@@ -38,7 +54,7 @@ def test_nine_of_ten_further_draws_lie_between_the_quantiles(count: int, kept: b
 def test_quantiles_of_the_factor_are_wider() -> None:
     samples = np.random.default_rng(2).normal(size=(30, 50)).astype(np.float32)
     mean = samples.mean(0)
-    plain, wide = (quantile(0.95, mean, f * samples.std(0, ddof=1), 30, samples, f) for f in (1.0, 1.5))
+    plain, wide = (quantile(0.95, mean, f * deviation(samples), 30, samples, f) for f in (1.0, 1.5))
     np.testing.assert_allclose(wide - mean, 1.5 * (plain - mean), rtol=1e-4, atol=1e-6)
     for level in (0.0, 1.0):
         with pytest.raises(ValueError, match="between 0 and 1"):

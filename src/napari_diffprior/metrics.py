@@ -180,34 +180,6 @@ def coverage(low: ArrayLike, high: ArrayLike, reference: ArrayLike) -> float:
     return float(((bottom <= truth) & (truth <= top)).mean())
 
 
-def interval_scale(samples: int, level: float = 0.9) -> float:
-    """Half width, in standard deviations of a few samples, of the interval that holds one more draw.
-
-    Parameters
-    ----------
-    samples : int
-        Number N of samples whose mean and standard deviation (ddof 1) are known; at least 2.
-    level : float
-        Share of the draws that the interval must hold, between 0 and 1.
-
-    Returns
-    -------
-    float
-        sqrt(1 + 1/N) times the (1 + level)/2 quantile of Student's t with N - 1 degrees of freedom: exact for Gaussian
-        draws (prediction interval; Hahn & Meeker, Statistical Intervals, section 4.7).
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two samples, or the level is not between 0 and 1.
-    """
-    from scipy.stats import t
-
-    if samples < 2 or not 0 < level < 1:
-        raise ValueError(f"an interval needs at least 2 samples and a level between 0 and 1, not {samples} and {level:g}.")
-    return float(math.sqrt(1 + 1 / samples) * t.ppf((1 + level) / 2, samples - 1))
-
-
 def _pair(restored: ArrayLike, reference: ArrayLike, data_range: float | None) -> tuple[Array, Array, float]:
     """Both images in float64, and the range of the intensities."""
     first, second = np.asarray(restored, dtype=np.float64), np.asarray(reference, dtype=np.float64)

@@ -15,7 +15,11 @@ EMPIRICAL = 19  # samples from which on the 5 % and 95 % quantiles lie between t
 
 
 class Running:
-    """Mean and deviation of samples that come one by one (Welford 1962), in the memory of two images.
+    """Mean and deviation of samples that come one by one in pairs, in the memory of four images.
+
+    The samples 2 k and 2 k + 1 are antithetic (`rng.KeyedNoise`), so N - 1 in the denominator would be wrong. The variance
+    of a sample is that within a pair, of the mean of (a - b)^2 / 4, plus that between the pairs' means: without bias for
+    any correlation of a pair. Sums are those of Welford (1962).
 
     Parameters
     ----------
@@ -25,30 +29,82 @@ class Running:
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.count = 0
-        self.mean: Array = np.zeros(shape, np.float32)
-        self._squares: Array = np.zeros(shape, np.float32)
+        self._centre: Array = np.zeros(shape, np.float32)  # mean of all whole pairs
+        self._between: Array = np.zeros(shape, np.float32)
+        self._within: Array = np.zeros(shape, np.float32)
+        self._first: Array | None = None  # of a pair that is not whole yet
 
     def add(self, sample: Array) -> None:
         """Take one more sample into account."""
         self.count += 1
-        change = sample - self.mean
-        self.mean += change / np.float32(self.count)
-        change *= sample - self.mean
-        self._squares += change
+        if self._first is None:
+            self._first = np.array(sample, np.float32)
+            return
+        pairs, half = np.float32(self.count // 2), (sample - self._first) / 2
+        self._within += half * half
+        change = self._first + half - self._centre
+        self._centre += change / pairs
+        self._between += change * (change * (1 - 1 / pairs))
+        self._first = None
+
+    @property
+    def mean(self) -> Array:
+        """Mean of all samples."""
+        if self._first is None:
+            return self._centre
+        mean: Array = self._centre + (self._first - self._centre) / np.float32(self.count)
+        return mean
 
     @property
     def std(self) -> Array:
-        """Standard deviation between the samples, with N - 1; zero for a single one."""
-        std: Array = np.sqrt(self._squares / np.float32(max(1, self.count - 1)))
+        """Standard deviation of a sample, from whole pairs; zero without one."""
+        pairs = self.count // 2
+        variance = self._within / np.float32(max(1, pairs)) + self._between / np.float32(max(1, pairs - 1))
+        std: Array = np.sqrt(variance)
         return std
+
+
+def deviation(samples: Array) -> Array:
+    """Standard deviation of a sample, shape (...) of samples (N, ...) in their order."""
+    running = Running(samples.shape[1:])
+    for sample in samples:
+        running.add(sample)
+    return running.std
+
+
+def interval_scale(samples: int, level: float = 0.9) -> float:
+    """Half width, in the standard deviation from a few samples, of the interval that holds the truth.
+
+    Parameters
+    ----------
+    samples : int
+        Number N of samples, at least 2.
+    level : float
+        Share of the cases in which the interval must hold it, between 0 and 1.
+
+    Returns
+    -------
+    float
+        The (1 + level) / 2 quantile of Student's t with N // 2 degrees of freedom: exact for a Gaussian posterior, where
+        the mean of a pair is the posterior's, and each pair gives the variance one degree of freedom.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two samples, or the level is not between 0 and 1.
+    """
+    from scipy.special import stdtrit
+
+    if samples < 2 or not 0 < level < 1:
+        raise ValueError(f"an interval needs at least 2 samples and a level between 0 and 1, not {samples} and {level:g}.")
+    return float(stdtrit(samples // 2, (1 + level) / 2))
 
 
 def quantile(level: float, mean: Array, std: Array, count: int, samples: Array, factor: float = 1.0) -> Array:
     """Value below which the truth lies with a probability.
 
     With 19 samples or more at hand, it comes from these, at the positions k / (N + 1): a further draw lies below
-    with just that probability. Without them, it is that of a further draw from a Gaussian of which mean and deviation
-    are known from N samples: mean + t sqrt(1 + 1/N) std, with Student's t of N - 1 degrees of freedom.
+    with just that probability. Without them, it is an end of the interval mean +- t std of `interval_scale`.
 
     Parameters
     ----------
@@ -75,9 +131,8 @@ def quantile(level: float, mean: Array, std: Array, count: int, samples: Array, 
     if len(samples) >= EMPIRICAL:
         found: Array = mean + factor * (np.quantile(samples, level, axis=0, method="weibull").astype(np.float32) - mean)
         return found
-    from scipy.special import stdtrit
-
-    gaussian: Array = mean + np.float32(stdtrit(count - 1, level) * math.sqrt(1 + 1 / count)) * std
+    width = math.copysign(interval_scale(count, abs(2 * level - 1)), level - 0.5) if level != 0.5 else 0.0
+    gaussian: Array = mean + np.float32(width) * std
     return gaussian
 
 

@@ -31,7 +31,7 @@ def coverage_table(
     """Coverage at 50 and 90 % of every sampler, for each task at its two noise levels.
 
     The interval is the one that the restoration reports to its user, see `scoring.covered`; with up to 18 samples
-    mean +- t sqrt(1 + 1/N) std. A pixel counts as covered if the truth lies in it; figures are means over pixels and
+    mean +- t std. A pixel counts as covered if the truth lies in it; figures are means over pixels and
     pictures.
 
     Parameters

@@ -140,10 +140,9 @@ def score(result: Restoration, reference: Array) -> Score:
 def covered(result: Restoration, reference: Array, level: float, where: Array | None = None) -> float:
     """Share of the truth's pixels between the two quantiles that the restoration itself reports.
 
-    For up to 18 samples they are mean +- t sqrt(1 + 1/N) std, with Student's t of N - 1 degrees of freedom: where the
-    truth lies if it is one more draw of the Gaussian of which mean and std are known from N samples. ``std`` is the
-    reported one, with the prior's coverage factor in it if the prior has one. From 19 samples on they are the samples'
-    own quantiles, widened by the same factor (`uncertainty.quantile`).
+    For up to 18 samples they are mean +- t std, with Student's t of N // 2 degrees of freedom (`uncertainty.interval_scale`).
+    ``std`` is the reported one, with the prior's coverage factor in it if the prior has one. From 19
+    samples on they are the samples' own quantiles, widened by the same factor (`uncertainty.quantile`).
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def coverage_(
 ) -> None:
     """Print how often the truth lies in the 50 % and 90 % intervals, per task, noise level and sampler.
 
-    The interval is what a restoration reports: for up to 18 samples mean +- t sqrt(1 + 1/N) std, with the prior's
+    The interval is what a restoration reports: for up to 18 samples mean +- t std, with the prior's
     coverage factor in std; from 19 on the samples' own quantiles, widened by the same factor.
 
     Parameters

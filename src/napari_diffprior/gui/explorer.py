@@ -8,6 +8,7 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import QTimer
 
 from ..layers import spatial
+from ..uncertainty import deviation
 from .layer_choice import KEY, follow_layers, layer_box
 from .rows import finish_line, headline, row
 
@@ -88,7 +89,7 @@ class ExplorerWidget(Container):
         layer.visible = True
         story = layer.metadata.get(KEY, {})
         data = np.asarray(layer.data)
-        self._std = data.std(0, ddof=1) * float(story.get("coverage_factor") or 1.0)
+        self._std = deviation(data) * float(story.get("coverage_factor") or 1.0)
         most = float(self._std.max()) or 1.0
         self.number.max = len(data)
         self.threshold.step = most / 500

@@ -15,7 +15,7 @@ standard deviation between samples does not show that. Compare `misfit` with 1, 
 images differ.
 """
 COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone, and 70 % of the pixels missing. An interval is
-mean +- factor * t * sqrt(1 + 1/N) * standard deviation of the N samples, with Student's t of N - 1 degrees of freedom;
+mean +- factor * t * standard deviation from the N samples, with Student's t of N // 2 degrees of freedom;
 with the factor it covers 90 % (50 %) of the true pixels. "Covered" is the share in the 90 % interval with a factor of 1."""
 
 

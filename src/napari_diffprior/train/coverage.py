@@ -26,9 +26,9 @@ def coverage_table(
     """Restore images whose truth is known and fit the factor that makes intervals cover as often as they say.
 
     What is calibrated: at each pixel, the interval ``mean +- factor * interval_scale(N, level) * sd`` from the mean and
-    the standard deviation (ddof 1) of N samples. The truth must lie in it in a share ``level`` of all pixels, those of
-    denoising and of filling 70 % missing pixels taken together. Were samples and truth independent draws from one Gaussian
-    posterior, the factor would be 1 for any N and level.
+    the standard deviation (`uncertainty.deviation`) of N samples. The truth must lie in it in a share ``level`` of all
+    pixels, those of denoising and of filling 70 % missing pixels taken together. Were the samples exact draws from a
+    Gaussian posterior, the factor would be 1 for any N and level.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def coverage_table(
 
 def _factors(deviations: Array, samples: int) -> tuple[float, float, float]:
     """Factors at 90 and 50 %, and the coverage at 90 % without a factor, from |truth - mean| / sd of all pixels."""
-    from ..metrics import interval_scale
+    from ..uncertainty import interval_scale
 
     wide, narrow = (deviations / interval_scale(samples, level) for level in (0.9, 0.5))
     return float(np.quantile(wide, 0.9)), float(np.quantile(narrow, 0.5)), float((wide <= 1).mean())
@@ -71,6 +71,7 @@ def _deviations(prior: Denoiser, clean: Tensor, sigma: float, samples: int, step
     """|truth - mean of the samples| / their standard deviation at every pixel of all images."""
     from ..rng import KeyedNoise
     from ..samplers.decoupled import Decoupled
+    from ..uncertainty import deviation
 
     seed, level, gaps = key
     found = []
@@ -78,8 +79,9 @@ def _deviations(prior: Denoiser, clean: Tensor, sigma: float, samples: int, step
         position = (level, gaps, number)
         measurement = _measure(truth, sigma, bool(gaps), seed, position)
         *_, state = Decoupled(steps=steps).run(measurement, prior, KeyedNoise(seed, range(samples), position))
-        mean, sd = state.x0.double().mean(0), state.x0.double().std(0)
-        found.append(((truth - mean).abs() / sd.clamp_min(1e-9)).flatten().cpu().numpy())
+        drawn = state.x0.double().cpu().numpy()
+        error = np.abs(truth.double().cpu().numpy() - drawn.mean(0))
+        found.append((error / np.maximum(deviation(drawn), 1e-9)).ravel())
     return np.concatenate(found)
 
 
