@@ -194,6 +194,19 @@ class Measurement:
         drawn = mean if noise is None else mean + error.draw(noise, mean)
         return self._solve(drawn, error, weights, noise, tolerance, iterations)
 
+    def pull(self, mean: Tensor, error: Covariance, tolerance: float = 1e-3, iterations: int = 50) -> Tensor:
+        """A^T (A R A^T + V)^-1 (y - A mean): the score of the data at an estimate with error covariance R.
+
+        Parameters
+        ----------
+        mean : Tensor, shape (B, C, H, W)
+        error : Covariance
+            R.
+        tolerance, iterations
+            As in ``condition``.
+        """
+        return self._pull(mean, error, self.noise.precision(self.operator.apply(mean)), None, tolerance, iterations)
+
     def _solve(
         self,
         mean: Tensor,
@@ -203,7 +216,19 @@ class Measurement:
         tolerance: float,
         iterations: int,
     ) -> Tensor:
-        """Mean + R A^T W^1/2 u with (W^1/2 A R A^T W^1/2 + 1) u = W^1/2 (y - A mean) - e, for frozen weights W.
+        """Mean + R A^T W^1/2 u, see ``_pull``."""
+        return mean + error.apply(self._pull(mean, error, weights, noise, tolerance, iterations))
+
+    def _pull(
+        self,
+        mean: Tensor,
+        error: Covariance,
+        weights: float | Tensor,
+        noise: NoiseStream | None,
+        tolerance: float,
+        iterations: int,
+    ) -> Tensor:
+        """A^T W^1/2 u with (W^1/2 A R A^T W^1/2 + 1) u = W^1/2 (y - A mean) - e, for frozen weights W.
 
         In units of the noise e, no weight is too small: a measurement that says nothing has none.
         """
@@ -221,7 +246,7 @@ class Measurement:
             return r if solved is None else level * solved
 
         u = conjugate_gradients(system, right, preconditioner, tolerance, iterations)
-        return mean + error.apply(self.adjoint(root * u))
+        return self.adjoint(root * u)
 
 
 def conjugate_gradients(

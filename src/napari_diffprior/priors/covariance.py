@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..operators.contract import offers
+from ..operators.identity import Identity
+from ..operators.mask import Mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,6 +121,39 @@ class Measured(Stationary):
     def scaled(self, factor: Tensor) -> Measured:
         """The same spectrum times a factor for each image, shape (B,)."""
         return Measured(self.power * factor.view(-1, *[1] * len(self.shape)), self.grid, self.shape)
+
+
+class White:
+    """Independent coordinates of one variance, for images of any axes.
+
+    Parameters
+    ----------
+    variance : float
+    like : Tensor, shape (B, C, ...)
+        Images of the kind that it is for.
+    """
+
+    def __init__(self, variance: float, like: Tensor) -> None:
+        from scipy.fft import next_fast_len
+
+        self.mean_variance, self.shape = variance, like.shape[1:]
+        self._grid = None
+        if len(self.shape) == 3:  # of planes: the preconditioner is that of a flat spectrum
+            grid = (next_fast_len(self.shape[1] + 32, real=True), next_fast_len(self.shape[2] + 32, real=True))
+            self._grid = Stationary(like.new_full((grid[0], grid[1] // 2 + 1), variance), grid, self.shape)
+
+    def apply(self, x: Tensor) -> Tensor:
+        """R x."""
+        return self.mean_variance * x
+
+    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
+        """Sample of N(0, R) for each stream."""
+        return math.sqrt(self.mean_variance) * noise.normal(self.shape, like)
+
+    def solve(self, x: Tensor, operator: object, variance: float) -> Tensor | None:
+        """Solution as if the measurement covered the whole periodic grid; None for volumes and where A A^T is scalar."""
+        plain = isinstance(operator, (Identity, Mask))  # solved in one iteration as it is
+        return None if plain or self._grid is None else self._grid.solve(x, operator, variance)
 
 
 @dataclass(frozen=True)
