@@ -25,8 +25,8 @@ from napari_diffprior.samples import bpae, synthetic
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 900)
 LONGEST_SECONDS = 1800
-MIDDLE = 5
-QUICK = Recipe(samples=4, options={"steps": 8}, keep_samples=True)
+MIDDLE = 10
+KEEPING = Recipe(samples=4, keep_samples=True)
 
 
 def wait(condition, seconds: float = LONGEST_SECONDS) -> None:
@@ -65,9 +65,8 @@ class Stage:
         for theme in ("dark",) if window else ("light", "dark"):
             self.viewer.theme = theme
             pause(0.7)
-            shot = QApplication.primaryScreen().grabWindow(0)
-            if not window:
-                shot = shot.copy(self.dock.geometry().translated(self.handle.pos()))
+            part = self.handle.frameGeometry() if window else self.dock.geometry().translated(self.handle.pos())
+            shot = QApplication.primaryScreen().grabWindow(0).copy(part)
             path = IMAGES / (f"{self.name}_{state}.png" if theme == "dark" else f"{self.name}_{state}_light.png")
             shot.save(str(path))
             Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -95,7 +94,7 @@ def restore() -> None:
     pause(1)
     stage.save("error")
     widget.inputs.mask.value = mask
-    widget.show_recipe(QUICK)
+    widget.show_recipe(KEEPING)
     pause(1)
     widget.restore.changed.emit(True)
     wait(lambda: widget.message.value.startswith(f"Step {MIDDLE} ") or widget._run is None)
@@ -152,7 +151,7 @@ def train() -> None:
         training.remember_output = lambda output: None
         source = Path(name) / "images"
         source.mkdir()
-        for number in range(6):
+        for number in range(9):
             np.save(source / f"{number}.npy", np.rot90(np.asarray(synthetic()[2]), number)[: 512 - number])
         stage = Stage("train", "Train prior", None)
         widget = stage.widget

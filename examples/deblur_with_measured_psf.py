@@ -44,9 +44,7 @@ result = restore(image, psf=psf, noise=noise, samples=4, seed=0)
 
 limits = {"vmin": reference.min(), "vmax": np.percentile(reference, 99.8)}
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.8), layout="constrained")
-for panel, title, pixels in zip(
-    axes[1:4], ("measurement", "mean", "reference"), (image, result.mean, reference), strict=True
-):
+for panel, title, pixels in zip(axes[1:4], ("measurement", "mean", "reference"), (image, result.mean, reference), strict=True):
     panel.imshow(pixels, cmap="gray", **limits)
     panel.set_title(title)
 axes[0].imshow(psf.values, cmap="gray")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_diffprior import Recipe, restore_iter
+from napari_diffprior import Recipe, restore, restore_iter
 from napari_diffprior.io import Calibration, read_image, write_image
 from napari_diffprior.recipe_file import read_recipe, write_recipe
 from napari_diffprior.samples import bpae
@@ -25,7 +25,7 @@ image, mask, reference = (array[part] for array in bpae())
 
 recipe = Recipe(sampler="decoupled", options={"steps": 10}, samples=2, seed=3)
 try:
-    Recipe(sampler="decopled")
+    restore(image, mask, sampler="decopled")
 except ValueError as error:
     print(error)
 

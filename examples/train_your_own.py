@@ -39,7 +39,7 @@ settings = TrainSettings(
 events = []
 train_prior([folder / "clean"], folder / "my_prior", settings, "made up", events.append)
 for event in events:
-    print(event["event"], {key: event[key] for key in ("images", "held_out", "step", "loss") if key in event})
+    print(event["event"], {key: event[key] for key in ("images", "held_out", "step") if key in event})
 
 # %%
 # What comes out is a folder in the layout of diffusers, with a card that says what it was trained on.

@@ -36,7 +36,7 @@ def folder(
     target
         Folder for the results and report.csv.
     pattern
-        Which files, for example '*.tif'; '**/*.tif' takes subfolders too.
+        Which files, for example ``*.tif``; ``**/*.tif`` takes subfolders too.
     masks
         A mask file for all images, or a folder with one of the same name for each.
     psf
