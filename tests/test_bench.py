@@ -12,6 +12,7 @@ import pytest
 from napari_diffprior import cli
 from napari_diffprior.bench.baselines import baselines
 from napari_diffprior.bench.coverage import coverage_table
+from napari_diffprior.bench.grid import grid, settings_of
 from napari_diffprior.bench.pictures import clean_pictures
 from napari_diffprior.bench.poster import poster
 from napari_diffprior.bench.quality import quality
@@ -175,6 +176,16 @@ def test_coverage_takes_two_noise_levels_and_counts_missing_pixels_apart(quick, 
     assert all(math.isnan(row["missing_90"]) == (row["task"] == "denoise") for row in rows)
     with pytest.raises(ValueError, match="two samples"):
         coverage_table([picture], Settings(prior=flat_prior(), samples=1), ["decoupled"])
+
+
+def test_the_grid_tries_each_mode_at_each_number_of_steps_beside_auto(quick, picture):
+    chosen = list(settings_of(["auto", "decoupled", "dps"], [2, 4]))
+    assert sorted(name for name, _ in chosen) == ["decoupled"] * 2 + ["dps"] * 6
+    assert ("dps", {"steps": 4, "guidance": "norm"}) in chosen
+    rows = grid([picture], Settings(prior=flat_prior(), samples=2), ["sdedit"], ["denoise"], [2])
+    assert [row["sampler"] for row in rows] == ["auto", *["sdedit"] * 3]
+    assert rows[0]["behind"] == 0
+    assert rows[1]["behind"] == pytest.approx(rows[0]["psnr"] - rows[1]["psnr"])
 
 
 def test_a_refusal_is_a_row_with_its_sentence(picture, monkeypatch):

@@ -180,12 +180,12 @@ def restore_plane(
         Keep the samples.
     """
     from .rng import KeyedNoise
-    from .samplers.contract import check_needs
+    from .samplers.contract import chosen
 
     recipe = engine.recipe
     job = make_job(image, mask, psf, recipe, engine.device.name)
-    denoiser, sampler = engine.denoiser_of(job), recipe.make_sampler()
-    check_needs(sampler, job.measurement, denoiser)
+    denoiser = engine.denoiser_of(job)
+    sampler, said = chosen(recipe.make_sampler(), job.measurement, denoiser)
     parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))
     running, calls = Running(job.shape), 0
     kept: list[Array] = []
@@ -204,7 +204,7 @@ def restore_plane(
     factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
     samples = np.stack(kept) if kept else np.zeros((0, *job.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
-    facts = {**job.facts, **_tiles(engine.denoiser)}
+    facts = {**job.facts, **_tiles(engine.denoiser), **said}
     return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts)
 
 

@@ -20,7 +20,8 @@ from napari_diffprior.registry import registered
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers import mmps, pigdm
-from napari_diffprior.samplers.contract import check_needs, needs_of
+from napari_diffprior.samplers.auto import Auto
+from napari_diffprior.samplers.contract import check_needs, chosen, needs_of
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.samplers.diffpir import DiffPIR
 from napari_diffprior.samplers.dps import DPS
@@ -468,3 +469,27 @@ def test_samplers_leave_the_state_of_gradients_alone() -> None:
     with torch.no_grad():
         check = draw(DPS(steps=3), measurement, prior, KeyedNoise(0, [0]))
     assert torch.equal(check, draw(DPS(steps=3), measurement, prior, KeyedNoise(0, [0])))
+
+
+# --- The choice -------------------------------------------------------------------------------------------------------
+
+
+def test_auto_chooses_by_the_operator_and_says_why() -> None:
+    rng = np.random.default_rng(0)
+    linear, prior = gaussian_image()
+    curved = PhaseRetrieval.example((6, 5), rng)
+    phase = Measurement(curved.apply(torch.zeros(1, 1, 6, 5, dtype=torch.float64)), curved, Gaussian(sigma=0.1), (1, 6, 5))
+    for measurement, name in ((linear, "decoupled"), (phase, "dps")):
+        sampler, said = chosen(Auto(steps=7), measurement, prior)
+        assert sampler.name == name and sampler.steps == 7
+        assert said["chosen_sampler"]["name"] == name and "linear" in said["chosen_because"]
+    assert chosen(DPS(), linear, prior) == (DPS(), {})
+    same = draw(Auto(steps=5), linear, prior, KeyedNoise(0, range(2)))
+    assert torch.equal(same, draw(Decoupled(steps=5), linear, prior, KeyedNoise(0, range(2))))
+
+
+def test_the_result_says_what_auto_chose() -> None:
+    image = np.random.default_rng(0).standard_normal((12, 12))
+    prior = GaussianPrior(torch.full((1, 12, 12), 0.3))
+    result = restore(image, noise=0.1, prior=prior, sampler="auto", steps=3, samples=2, device="cpu")
+    assert result.provenance["chosen_sampler"]["name"] == "decoupled" and result.calls == 3

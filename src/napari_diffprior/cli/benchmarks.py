@@ -131,6 +131,30 @@ def coverage_(
     _run(options, samples, COLUMNS, lambda pictures, settings, names, say: coverage_table(pictures, settings, names, tasks, say))
 
 
+@bench.command(name="grid")
+def grid_(
+    *,
+    tasks: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    steps: Annotated[tuple[int, ...], Parameter(name="--grid-steps", negative="", consume_multiple=True)] = (20, 50),
+    samples: int = 4,
+    options: Options = Options(),
+) -> None:
+    """Print what sampler = auto reaches beside a grid search over samplers, steps and weights, on six tasks.
+
+    Parameters
+    ----------
+    tasks
+        Tasks by name; by default all.
+    steps
+        Numbers of steps that the grid tries.
+    samples
+        Posterior samples whose mean is measured.
+    """
+    from ..bench.grid import COLUMNS, grid
+
+    _run(options, samples, COLUMNS, lambda pictures, settings, names, say: grid(pictures, settings, names, tasks, steps, say))
+
+
 @bench.command(name="speed")
 def speed_(
     *,

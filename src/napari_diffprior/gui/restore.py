@@ -266,6 +266,7 @@ class RestoreWidget(Container):
 
 def _draft(recipe: Recipe) -> Recipe:
     """One sample in few steps: a fifth of the steps, at least eight."""
-    steps = recipe.make_sampler().steps
-    few = min(steps, max(PREVIEW_STEPS, steps // 5))
+    steps = recipe.make_sampler().steps or 0  # of a method that is not chosen yet
+    few = max(PREVIEW_STEPS, steps // 5)
+    few = min(steps, few) if steps else few
     return replace(recipe, samples=1, options={**recipe.options, "steps": few})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from ..operators.contract import is_linear
+from ..params import to_dict
 from ..registry import registered
 
 if TYPE_CHECKING:
@@ -44,14 +45,18 @@ class State:
 
 
 class Sampler(Protocol):
-    """A posterior sampler; ``steps`` None means the method's default.
+    """A posterior sampler.
 
     One that does not take every operator and prior says what it needs in a class variable ``needs``, a frozenset of
     words: "linear" (a linear operator), "gradients" (through the prior). Without it, it needs nothing.
     """
 
     name: ClassVar[str]
-    steps: int
+
+    @property
+    def steps(self) -> int | None:
+        """Network calls, or levels of them; None means the method's default."""
+        ...
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each step; the last state's ``x0`` are the samples.
@@ -65,6 +70,15 @@ class Sampler(Protocol):
         x : Tensor, optional
             Start image in the variance-exploding variable; by default drawn at the start noise.
         """
+        ...
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A sampler that leaves the work to another one."""
+
+    def choose(self, measurement: Measurement) -> tuple[Sampler, str]:
+        """The other one, and why."""
         ...
 
 
@@ -92,6 +106,22 @@ def check_needs(sampler: Sampler, measurement: Measurement, prior: Denoiser) -> 
     for need in sorted(needs_of(sampler) & lacking):
         others = [name for name, other in registered("sampler").items() if not needs_of(other) & lacking]
         raise ValueError(f"{_title(sampler)} needs {missing[need]}: choose {' or '.join(others[:2])}.")
+
+
+def chosen(sampler: Sampler, measurement: Measurement, prior: Denoiser) -> tuple[Sampler, dict[str, Any]]:
+    """The sampler that does the work, and what is to be said of the choice if it was one.
+
+    Raises
+    ------
+    ValueError
+        If it needs what operator or prior do not offer.
+    """
+    said: dict[str, Any] = {}
+    if isinstance(sampler, Chooser):
+        sampler, reason = sampler.choose(measurement)
+        said = {"chosen_sampler": to_dict(sampler), "chosen_because": reason}
+    check_needs(sampler, measurement, prior)
+    return sampler, said
 
 
 def _title(thing: object) -> str:
