@@ -21,7 +21,7 @@ from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers import mmps, pigdm
 from napari_diffprior.samplers.auto import Auto
-from napari_diffprior.samplers.contract import check_needs, chosen, needs_of
+from napari_diffprior.samplers.contract import Chooser, check_needs, chosen, needs_of
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.samplers.diffpir import DiffPIR
 from napari_diffprior.samplers.dps import DPS
@@ -40,9 +40,11 @@ NOT_THE_PRIOR: list[tuple[str, dict[str, Any], tuple[float, float]]] = []
 
 
 def variants() -> list[Any]:
-    """Every registered sampler, once for each choice of each of its modes."""
+    """Every registered sampler that does the work itself, once for each choice of each of its modes."""
     found = []
     for cls in registered("sampler").values():
+        if issubclass(cls, Chooser):
+            continue
         hints = typing.get_type_hints(cls)
         choices = {name: typing.get_args(hint) for name, hint in hints.items() if typing.get_origin(hint) is typing.Literal}
         found += [cls(steps=12)] + [cls(steps=12, **{name: choice}) for name, many in choices.items() for choice in many]
