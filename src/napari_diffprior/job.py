@@ -33,8 +33,8 @@ class Job:
     blur : Operator, optional
     shape : tuple of int
         Spatial shape of the result.
-    said : tuple of str
-        What was done to the PSF.
+    found : dict
+        What was found out about image and PSF; JSON types.
     """
 
     measurement: Measurement
@@ -42,7 +42,7 @@ class Job:
     model: NoiseModel
     blur: Operator | None
     shape: tuple[int, ...]
-    said: tuple[str, ...] = ()
+    found: dict[str, Any]
 
     @property
     def noise(self) -> float:
@@ -54,7 +54,7 @@ class Job:
         """What was found out about the image, for the provenance; JSON types."""
         from .params import to_dict
 
-        return {"noise_model": to_dict(self.model), **({"psf": list(self.said)} if self.said else {})}
+        return {"noise_model": to_dict(self.model), **self.found}
 
     def to_image(self, x0: Tensor) -> Array:
         """Estimates (B, 1, [D,] H, W) as (B, [d,] h, w), float32, in image units, without the unknown border of a blur."""
@@ -90,6 +90,46 @@ def check_input(image: Any, mask: Any = None, axes: str = "yx") -> tuple[Array, 
     return np.where(measured, pixels, pixels.dtype.type(0)), measured
 
 
+def leave_out(image: Any, pixels: Array, measured: Array, recipe: Recipe) -> tuple[Array, Array, dict[str, Any]]:
+    """Which of the measured pixels say how much light there was, and which only that there was at least so much.
+
+    Parameters
+    ----------
+    image : array_like
+        As it was given, in its own kind of number.
+    pixels, measured : ndarray
+        What ``check_input`` made of it.
+    recipe : Recipe
+
+    Returns
+    -------
+    measured : ndarray of bool
+        Without hot pixels, if the recipe wants that.
+    saturated : ndarray of bool
+        Measured pixels at the ceiling or above.
+    found : dict
+        Level and numbers of pixels, as far as there are any.
+
+    Raises
+    ------
+    ValueError
+        If no pixel lies below the ceiling.
+    """
+    from .noise.defects import hot_pixels, saturation_level
+
+    found: dict[str, Any] = {}
+    if recipe.hot_pixels:
+        hot = hot_pixels(pixels, measured)
+        measured, found = measured & ~hot, {"hot_pixels": int(hot.sum())}
+    level = saturation_level(np.asarray(image), measured) if recipe.saturation == "auto" else recipe.saturation
+    saturated = np.zeros_like(measured) if level is None else measured & (pixels >= level)
+    if saturated.any():
+        found |= {"saturation": level, "saturated_pixels": int(saturated.sum())}
+    if not (measured & ~saturated).any():
+        raise ValueError(f"no measured pixel lies below the saturation of {level:g}: give a higher level, or none.")
+    return measured, saturated, found
+
+
 def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:
     """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF; 3-D if the PSF is.
 
@@ -100,6 +140,7 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     """
     import torch
 
+    from .noise.censored import Censored
     from .operators.blur import Blur
     from .operators.compose import Compose
     from .operators.downsample import Downsample
@@ -108,8 +149,15 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     from .psf import axes_of
 
     pixels, measured = check_input(image, mask, axes_of(psf))
+    measured, saturated, found = leave_out(image, pixels, measured, recipe)
+    pixels = np.where(saturated, found.get("saturation", 0.0), pixels).astype(pixels.dtype)
     intensity = Intensity.of(pixels[measured])
-    noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, measured)))  # a stack: plane under plane
+    telling = measured & ~saturated
+    noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, telling)))  # a stack: plane under plane
+    model: NoiseModel = noise
+    if saturated.any():
+        ceiling = torch.as_tensor(np.where(saturated, pixels, np.inf), dtype=torch.float32, device=device)[None, None]
+        model = Censored(noise, ceiling[..., torch.as_tensor(measured, device=device)] if not measured.all() else ceiling)
     ready = _psf(psf, recipe, pixels.shape)
     fine = tuple(recipe.upsample * side for side in pixels.shape)
     blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), fine)
@@ -123,8 +171,9 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
         y = gaps.apply(y)
     operator: Operator = Compose(*reversed(parts)) if len(parts) > 1 else parts[0] if parts else Identity()
     shape = (1, *domain_of(operator, pixels.shape))
-    measurement = Measurement(y, operator, intensity.noise_to_model(noise), shape)
-    return Job(measurement, intensity, noise, blur, fine, ready.done if ready else ())
+    measurement = Measurement(y, operator, intensity.noise_to_model(model), shape)
+    said = {"psf": list(ready.done)} if ready is not None and ready.done else {}
+    return Job(measurement, intensity, noise, blur, fine, {**found, **said})
 
 
 def _psf(psf: Any, recipe: Recipe, shape: tuple[int, ...]) -> PSF | None:

@@ -119,9 +119,20 @@ class Measurement:
         return self.noise.nll(mean, self.y.expand_as(mean))
 
     def misfit(self, x: Tensor) -> Tensor:
-        """Chi-square over m for each image, shape (B,): 1 means as far from the data as the noise."""
+        """Chi-square over m for each image, shape (B,): 1 means as far from the data as the noise.
+
+        Of the m measurements, bounds that are kept do not count.
+        """
         mean = self.operator.apply(x)
-        return ((self.y - mean).square() * self.noise.precision(mean)).flatten(1).mean(1)
+        return self._chi2(mean, self.noise.precision(mean))
+
+    def _chi2(self, mean: Tensor, weights: float | Tensor) -> Tensor:
+        """Mean of the weighted squares of the residual, shape (B,), over the measurements that have a weight."""
+        return ((self.y - mean).square() * weights).flatten(1).mean(1) / self._share(weights)
+
+    def _share(self, weights: float | Tensor) -> Tensor | float:
+        """Share of the measurements that have a weight; a bound that is kept has none."""
+        return 1.0 if isinstance(weights, float) else (weights > 0).flatten(1).to(weights).mean(1).clamp_min(1 / self.count)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """A^T y."""
@@ -154,10 +165,10 @@ class Measurement:
             return error
         expected = self.operator.apply(mean)
         weights = self.noise.precision(expected)
-        chi2 = ((self.y - expected).square() * weights).flatten(1).mean(1)
+        chi2 = self._chi2(expected, weights)
         signs = fixed_signs(expected)
         root = weights**0.5
-        trace = (signs * root * self.spread(root * signs, error)).flatten(1).mean(1)
+        trace = (signs * root * self.spread(root * signs, error)).flatten(1).mean(1) / self._share(weights)
         return cast("Covariance", error.scaled(((chi2 - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
 
     def condition(

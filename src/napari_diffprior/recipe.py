@@ -35,6 +35,16 @@ class Recipe:
     read_noise: Annotated[
         Annotated[float, Ge(0)] | None, Ui("Read noise", "of a camera, deviation in the dark in grey levels; empty: estimated")
     ] = None
+    saturation: Annotated[
+        float | Literal["auto"] | None,
+        Ui(
+            "Saturation",
+            "grey level that says at least so much light; auto: the camera's ceiling, if pixels lie at it; empty: none",
+        ),
+    ] = "auto"
+    hot_pixels: Annotated[
+        bool, Ui("Hot pixels", "find single pixels that stand out of their neighbours, and take them as missing")
+    ] = False
     psf_sigma: Annotated[
         Annotated[float, Gt(0)] | None, Ui("PSF sigma", "Gaussian blur, standard deviation in pixels; empty: no blur", "px")
     ] = None

@@ -154,7 +154,8 @@ def restore(
     **settings
         ``axes="tczyx"`` (guessed by default), ``region=((y0, y1), (x0, x1))`` or ``{"z": (3, 4)}``, ``noise="auto"``
         (or a standard deviation in the image's units, ``"poisson"``, or ``"poisson-gaussian"`` with ``gain``, ``offset``
-        and ``read_noise`` where they are known), ``prior="microscopy"`` (a name, a folder or a Denoiser),
+        and ``read_noise`` where they are known), ``saturation="auto"`` (a grey level, or None), ``hot_pixels=True``
+        (single ones that stand out are missing), ``prior="microscopy"`` (a name, a folder or a Denoiser),
         ``sampler="decoupled"``, ``steps``, ``samples=4``, ``seed=0``, ``device="auto"``, ``psf_sigma``,
         ``upsample=2`` (or 3, 4: a measured pixel is the mean of 2 x 2 of the result; PSFs stay in measured pixels),
         ``precision``, ``batch``, and the sampler's own parameters; see Recipe.

@@ -15,6 +15,7 @@ from .recipe import Recipe
 from .uncertainty import quantile, trust
 
 Array = np.ndarray[Any, Any]
+COUNTED = ("saturated_pixels", "hot_pixels")  # of all planes
 QUANTILES = {"low": 0.05, "high": 0.95}
 
 
@@ -146,6 +147,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
         "calls": max(record["calls"] for record in restored),
         "coverage_factor": known,
         "not_calibrated": trust(misfits, recipe.samples, known),
+        **{name: sum(r.get(name, 0) for r in restored) for name in COUNTED if any(name in r for r in restored)},
     }
     if layout.count == 1:
         return {**records[0][1], **summary}

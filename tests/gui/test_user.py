@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from magicgui.widgets import CheckBox
 
 from conftest import names
 from napari_diffprior import restore
@@ -56,6 +57,26 @@ def test_every_task_gives_the_pixels_of_a_script(docked, exact, run_to_end, imag
     edge = viewer.layers["cells"].data_to_world((-0.5, -0.5))
     np.testing.assert_allclose(made.data_to_world((-0.5, -0.5)), edge)
     assert widget.message.value.startswith("Misfit")
+
+
+def test_saturated_and_hot_pixels_are_said(docked, exact, run_to_end, image):
+    viewer, widget = docked
+    pixels = np.rint(20 + 150 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
+    pixels[50:53, 20:23] = 255
+    pixels[10, 10:75:20] = 255
+    assert pixels.max() == 255
+    viewer.layers["cells"].data = pixels
+    count = int((pixels == 255).sum())
+    run_to_end(widget)
+    assert f"; {count} saturated pixels are lower bounds" in widget.message.value
+    box = widget.advanced.fixed["hot_pixels"]
+    assert isinstance(box, CheckBox)
+    box.value = True
+    widget.advanced.fixed["saturation"].value = ""
+    run_to_end(widget)
+    assert widget.recipe().saturation is None
+    assert "saturated" not in widget.message.value
+    assert "; 4 hot pixels were left out" in widget.message.value
 
 
 def test_what_is_seen_while_upsampling_lies_in_its_place(qtbot, docked, fake):

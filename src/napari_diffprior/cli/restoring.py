@@ -26,6 +26,8 @@ def restore(
     gain: float | None = None,
     offset: float | None = None,
     read_noise: float | None = None,
+    saturation: str = "auto",
+    hot_pixels: Annotated[bool, Parameter(negative="")] = False,
     prior: str = "microscopy",
     sampler: str = "decoupled",
     steps: int | None = None,
@@ -65,6 +67,11 @@ def restore(
         Of a camera: grey level without light; estimated by default.
     read_noise
         Of a camera: standard deviation in the dark, in grey levels; estimated by default.
+    saturation
+        Grey level from which on a pixel only says that there was at least so much light; by default the ceiling of an
+        8-, 10-, 12-, 14- or 16-bit camera, if pixels lie at it; none: no such level.
+    hot_pixels
+        Find single pixels that stand out of their neighbours, and take them as missing.
     prior
         Name of an embedded prior, or a folder in the diffusers layout.
     sampler
@@ -98,7 +105,8 @@ def restore(
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
-    camera = {"gain": gain, "offset": offset, "read_noise": read_noise}
+    ceiling = None if saturation == "none" else number_or_name(saturation)
+    camera = {"gain": gain, "offset": offset, "read_noise": read_noise, "saturation": ceiling, "hot_pixels": hot_pixels}
     model = {"psf_sigma": psf_sigma, "upsample": upsample, **camera}
     settings = {"prior": prior, "samples": samples, "seed": seed, "device": device, **model}
     part = {"axes": axes, "region": _region(region)}
@@ -151,6 +159,7 @@ def replay(
 def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, scheduler: str | None) -> dict[str, Any]:
     """Restore the input files into the output files, and say how it went."""
     from ..files import restore_files
+    from ..result import COUNTED
 
     story = drive_with_bar(restore_files(inputs, outputs, recipe, scheduler=scheduler))
     reason = story["not_calibrated"]
@@ -164,6 +173,7 @@ def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, sc
         "prior": story["prior"],
         "device": story["device"],
         "seed": recipe.seed,
+        **{name: story[name] for name in COUNTED if name in story},
     }
 
 

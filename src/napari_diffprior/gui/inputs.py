@@ -184,9 +184,9 @@ class Inputs:
         spans = {letter: layout.span(letter) for letter in layout.leading}
         return tuple(min(max(now[letter], first), stop - 1) for letter, (first, stop) in spans.items())
 
-    def show_estimate(self, source: Source) -> None:
+    def show_estimate(self, source: Source, recipe: Recipe) -> None:
         """Write the estimated noise behind ``auto``."""
-        from ..job import check_input
+        from ..job import check_input, leave_out
         from ..noise.estimate import estimate_sigma
 
         text = ""
@@ -194,7 +194,9 @@ class Inputs:
             position = self._position(self.image.value, source.layout)
             plane, mask = source.layout.read(source.image, position), _mask_plane(source.layout, source.mask, position)
             try:
-                text = f"= {estimate_sigma(*check_input(plane, mask)):.3g}"
+                pixels, measured = check_input(plane, mask)
+                measured, saturated, _ = leave_out(plane, pixels, measured, recipe)
+                text = f"= {estimate_sigma(pixels, measured & ~saturated):.3g}"
             except ValueError:  # of one plane of a stack, which is handed on as it is
                 text = ""
         self.estimate.value = text

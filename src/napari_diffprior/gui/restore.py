@@ -160,7 +160,7 @@ class RestoreWidget(Container):
             return
         self._set_reason("")
         self.estimate.value = self._pace.describe(self._tiles(request), request.recipe)
-        self.inputs.show_estimate(self.inputs.source())
+        self.inputs.show_estimate(self.inputs.source(), request.recipe)
 
     def _tiles(self, request: worker.Request) -> int:
         sides = dict(zip(request.layout.axes, request.layout.result_shape, strict=True))
@@ -235,7 +235,9 @@ class RestoreWidget(Container):
             self._output.finish(result)
         misfit = sum(result.misfit) / len(result.misfit)
         doubt = f"; not calibrated: {result.reason}" if result.reason else ""
-        self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{doubt}"
+        words = {"saturated_pixels": "saturated pixels are lower bounds", "hot_pixels": "hot pixels were left out"}
+        told = "".join(f"; {count} {text}" for name, text in words.items() if (count := result.provenance.get(name)))
+        self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{told}{doubt}"
         self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Not calibrated: std is only a hint."
 
     def failed(self, error: Exception) -> None:

@@ -74,7 +74,7 @@ def _variance_line(values: Array, measured: Array, gain: float | None) -> tuple[
     """Slope and intercept of variance over brightness, and the brightness of the dark end."""
     from scipy.ndimage import binary_erosion, convolve1d, gaussian_filter, gaussian_gradient_magnitude
 
-    filled = np.where(measured, values, _nearest(values, measured))
+    filled = np.where(measured, values, nearest_measured(values, measured))
     usable = binary_erosion(measured, np.ones((3, 3)))
     if usable.sum() < _BINS * 10:
         raise ValueError("there are too few measured pixels to estimate the camera: give gain, offset and read noise.")
@@ -109,7 +109,7 @@ def _robust_line(x: Array, y: Array, slope: float | None) -> tuple[float, float]
     return float(steep), float(height)
 
 
-def _nearest(values: Array, measured: Array) -> Array:
+def nearest_measured(values: Array, measured: Array) -> Array:
     """Every pixel's nearest measured one."""
     from scipy.ndimage import distance_transform_edt
 
