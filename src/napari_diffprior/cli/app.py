@@ -21,11 +21,9 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    from ..restoration import Cancelled
-
     try:
         code = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except (CycloptsError, ValueError, OSError, Cancelled) as error:
+    except (CycloptsError, ValueError, OSError) as error:
         sys.stderr.write(f"diffprior: {' '.join(str(error).split())}\n")
         return MISTAKE
     except KeyboardInterrupt:
