@@ -12,6 +12,7 @@ import numpy as np
 from .axes import Layout, Place, Position, place_of
 from .plane import Engine, PlaneResult, keeps_samples
 from .recipe import Recipe
+from .registry import find
 from .uncertainty import quantile, trust
 
 Array = np.ndarray[Any, Any]
@@ -132,6 +133,12 @@ class Canvas:
         )
 
 
+def _spread_of(recipe: Recipe) -> str:
+    """Why the samples' spread says nothing whatever the data are, or nothing if it may."""
+    is_point = getattr(find("sampler", recipe.sampler), "point_estimate", False)
+    return f"{recipe.sampler} is a point estimate: its samples differ by chance alone" if is_point else ""
+
+
 def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any]]], recipe: Recipe) -> dict[str, Any]:
     """What is said of all planes together, and of each where there are several; JSON types."""
     restored = [record for _, record in records if record["misfit"]]
@@ -146,7 +153,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
         "misfit": [round(float(value), 6) for value in np.mean([record["misfit"] for record in restored], axis=0)],
         "calls": max(record["calls"] for record in restored),
         "coverage_factor": known,
-        "not_calibrated": trust(misfits, recipe.samples, known),
+        "not_calibrated": _spread_of(recipe) or trust(misfits, recipe.samples, known),
         **{name: sum(r.get(name, 0) for r in restored) for name in COUNTED if any(name in r for r in restored)},
     }
     if layout.count == 1:

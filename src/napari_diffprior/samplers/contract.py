@@ -49,6 +49,7 @@ class Sampler(Protocol):
 
     One that does not take every operator and prior says what it needs in a class variable ``needs``, a frozenset of
     words: "linear" (a linear operator), "gradients" (through the prior). Without it, it needs nothing.
+    One whose samples are one image, up to chance, says ``point_estimate = True``: their deviation is then no uncertainty.
     """
 
     name: ClassVar[str]

@@ -13,7 +13,7 @@ from ..operators.contract import reach_of
 from ..params import Ui, params
 from ..priors.contract import denoise
 from .contract import State
-from .schedules import geometric
+from .schedules import geometric, lowest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,11 +53,10 @@ class Decoupled:
         from how far the missing pixels lie from measured ones.
         """
         spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
-        end = self.last * min(measurement.sigma, spread)  # noise beyond the data's own spread hides all of it anyway
         start = self.start or 2 * max(spread * reach_of(measurement.operator), measurement.sigma)
         start = min(start, prior.sigma_max)
         wide = min(max(50 * spread, start), prior.sigma_max)
-        return [wide, *geometric(start, min(max(end, prior.sigma_min), start), self.steps - 1)]
+        return [wide, *geometric(start, lowest(measurement, prior, self.last, start), self.steps - 1)]
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""

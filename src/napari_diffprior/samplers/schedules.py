@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..measurement import Measurement
     from ..priors.contract import Denoiser
     from ..rng import NoiseStream
 
@@ -49,6 +50,15 @@ def from_timestep(prior: Denoiser, start: int, steps: int) -> list[float]:
         Timestep of 1000, as papers give it; 1000 is the whole table.
     """
     return karras(min(ddpm_sigma(min(start, TIMESTEPS) - 1), prior.sigma_max), prior.sigma_min, steps)
+
+
+def lowest(measurement: Measurement, prior: Denoiser, share: float, start: float) -> float:
+    """Last noise level: a share of the measurement's noise, between the prior's lowest and the first.
+
+    Noise beyond the data's own spread hides all of it: there a share of the spread.
+    """
+    spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
+    return min(max(share * min(measurement.sigma, spread), prior.sigma_min), start)
 
 
 def ancestral(x: Tensor, x0: Tensor, sigma: float, lower: float, noise: NoiseStream, eta: float = 1.0) -> Tensor:
