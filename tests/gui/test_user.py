@@ -8,7 +8,10 @@ from magicgui.widgets import CheckBox
 from conftest import names
 from napari_diffprior import restore
 from napari_diffprior.gui.inputs import BOTH, DEBLUR, DENOISE, FILL, UPSAMPLE
+from napari_diffprior.gui.psf_rows import FILE, MEASURED
+from napari_diffprior.operators.blur import Blur
 from napari_diffprior.priors.analytic import StationaryPrior
+from napari_diffprior.psf import gaussian_psf
 from napari_diffprior.recipe import Recipe
 
 FAST = Recipe(options={"steps": 3}, noise=2.5, samples=2, seed=5, device="cpu")
@@ -77,6 +80,45 @@ def test_saturated_and_hot_pixels_are_said(docked, exact, run_to_end, image):
     assert widget.recipe().saturation is None
     assert "saturated" not in widget.message.value
     assert "; 4 hot pixels were left out" in widget.message.value
+
+
+@pytest.fixture
+def volume(make_napari_viewer):
+    """A stack whose planes are 3 pixels apart, and the PSF that blurred it."""
+    z, y, x = np.indices((5, 20, 24))
+    stack = 100 + 50 * np.sin(x / 2) * np.cos(y / 3) + 5 * z + np.random.default_rng(0).standard_normal(z.shape)
+    viewer = make_napari_viewer()
+    viewer.add_image(stack, name="cells", scale=(0.6, 0.2, 0.2), units=("um",) * 3, axis_labels=("z", "y", "x"))
+    _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
+    widget.show_recipe(FAST)
+    return viewer, widget
+
+
+@pytest.mark.parametrize("source", [MEASURED, FILE])
+def test_a_stack_with_its_psf(volume, exact, run_to_end, tmp_path, source):
+    viewer, widget = volume
+    psf = gaussian_psf([0.6, 1.0, 1.0])
+    np.save(tmp_path / "psf.npy", psf)
+    stack = viewer.layers["cells"].data
+    exact.prior = prior_of(*Blur(torch.as_tensor(psf), stack.shape).domain[1:])
+    widget.inputs.task.value = DEBLUR
+    widget.inputs.psf.kind.value = source
+    if source == MEASURED:
+        widget.inputs.psf.layer.value = viewer.add_image(psf, name="bead", scale=(0.6, 0.2, 0.2), units=("um",) * 3)
+    else:
+        widget.inputs.psf.file.value = tmp_path / "psf.npy"
+    assert widget.recipe().anisotropy == pytest.approx(3)
+    run_to_end(widget)
+    script = restore(stack, psf=psf, prior=exact.prior, noise=2.5, samples=2, seed=5, steps=3, device="cpu", anisotropy=3)
+    made = viewer.layers["cells restored"]
+    np.testing.assert_array_equal(made.data, script.mean)
+    np.testing.assert_allclose(made.scale, (0.6, 0.2, 0.2))
+    assert made.axis_labels == ("z", "y", "x")
+    run_to_end(widget, widget.start_preview)
+    assert viewer.layers["cells preview"].data.shape[0] == 5
+    widget.inputs.task.value = BOTH
+    widget.check()
+    assert widget.message.value.startswith("A stack with a 3-D PSF cannot be upsampled")
 
 
 def test_what_is_seen_while_upsampling_lies_in_its_place(qtbot, docked, fake):

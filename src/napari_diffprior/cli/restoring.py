@@ -21,6 +21,7 @@ def restore(
     mask: Path | None = None,
     psf: Path | None = None,
     psf_sigma: float | None = None,
+    anisotropy: float | None = None,
     upsample: Literal[1, 2, 3, 4] = 1,
     noise: str = "auto",
     gain: float | None = None,
@@ -57,6 +58,8 @@ def restore(
         Point spread function, an image in pixels of this one; with a 3-D one the slices of a stack are restored together.
     psf_sigma
         Instead of --psf: standard deviation of a Gaussian PSF in pixels of the image.
+    anisotropy
+        With a 3-D --psf: step between planes over step between pixels; by default as the file says.
     upsample
         Pixels of the result along a side of a measured one; a finer grid, whose scale and place are written.
     noise
@@ -102,12 +105,14 @@ def restore(
         End with one line of JSON.
     """
     from ..files import Outputs
+    from ..io import open_image
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
     ceiling = None if saturation == "none" else number_or_name(saturation)
     camera = {"gain": gain, "offset": offset, "read_noise": read_noise, "saturation": ceiling, "hot_pixels": hot_pixels}
-    model = {"psf_sigma": psf_sigma, "upsample": upsample, **camera}
+    anisotropy = open_image(image)[1].anisotropy if psf is not None and anisotropy is None else anisotropy
+    model = {"psf_sigma": psf_sigma, "anisotropy": anisotropy or 1.0, "upsample": upsample, **camera}
     settings = {"prior": prior, "samples": samples, "seed": seed, "device": device, **model}
     part = {"axes": axes, "region": _region(region)}
     recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **part, **settings)

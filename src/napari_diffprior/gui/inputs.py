@@ -9,6 +9,7 @@ from magicgui.widgets.bases import Widget
 from napari.layers import Image, Labels
 
 from ..axes import Layout
+from ..io import Calibration
 from ..recipe import Recipe
 from .extent import Extent
 from .form import editor, fill, value_of
@@ -124,8 +125,15 @@ class Inputs:
 
     def _core(self) -> str:
         """Axes that are restored together: with the PSF of a stack, z too."""
-        chosen = self.chosen_psf()
-        return "zyx" if chosen is not None and np.ndim(getattr(chosen, "data", 0)) == 3 else "yx"
+        return "zyx" if self.task.value in BLURRED and self.psf.ndim() == 3 else "yx"
+
+    def anisotropy(self) -> float:
+        """Step between planes over step between pixels, as the image layer says, if planes are restored together."""
+        layer = self.image.value
+        if layer is None or self._core() == "yx":
+            return 1.0
+        scale, units = tuple(abs(float(step)) for step in layer.scale), tuple(map(str, layer.units))
+        return Calibration(scale, units, self.extent.axes.value.strip().lower()).anisotropy
 
     def fill(self, recipe: Recipe) -> None:
         """Show the settings of a recipe; layers stay as they are chosen."""

@@ -1,5 +1,6 @@
 """Rows for the point spread function: Gaussian, a layer or a file."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,16 @@ class PsfRows:
     def chosen(self) -> Any:
         """Layer or file that holds it; None for a Gaussian."""
         return {MEASURED: self.layer.value, FILE: path_of(self.file)}.get(self.kind.value)
+
+    def ndim(self) -> int:
+        """Axes of the measured PSF; 2 for a Gaussian, and where none can be read."""
+        from ..io import open_image
+
+        source = self.chosen()
+        try:
+            return 2 if source is None else len(open_image(source)[0].shape) if isinstance(source, Path) else int(source.ndim)
+        except (ValueError, OSError):  # which is said where the PSF is read
+            return 2
 
     def psf(self, image: Any) -> "PSF | None":
         """Measured PSF, ready for an image layer; None for a Gaussian.

@@ -16,6 +16,7 @@ from . import worker
 from .advanced import Advanced
 from .device_chip import DeviceChip
 from .extent import FIELD
+from .form import fill, value_of
 from .inputs import Inputs
 from .layer_choice import Watch, follow_layers
 from .outputs import Output, PreviewOutput, ResultOutput
@@ -90,6 +91,8 @@ class RestoreWidget(Container):
         self._watch = Watch(self._later)
         self._rows.changed.connect(self.quality.show)
         self._rows.changed.connect(self._later)
+        for chosen in (self.inputs.image, self.inputs.task, self.inputs.psf.kind, self.inputs.psf.layer, self.inputs.psf.file):
+            chosen.changed.connect(self._suit_stack)
         self.preview.changed.connect(self.start_preview)
         self.restore.changed.connect(self.start_or_cancel)
         self._unfollow = follow_layers(self._viewer, self.reset_choices)
@@ -171,6 +174,15 @@ class RestoreWidget(Container):
         if not self._closed:
             self.inputs.reset_choices()
             self._later()
+
+    def _suit_stack(self, *_: Any) -> None:
+        """Take the distance of the planes from the image, where a PSF of a stack is chosen and nothing else was said."""
+        row = self.advanced.fixed["anisotropy"]
+        try:
+            if value_of(row) == Recipe().anisotropy:
+                fill(row, self.inputs.anisotropy())
+        except ValueError:  # of the axes, which is said where the run is checked
+            return
 
     def _later(self, *_: Any) -> None:
         if not self._closed:

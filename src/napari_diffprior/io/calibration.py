@@ -65,6 +65,14 @@ class Calibration:
         """
         return cls((1.0,) * ndim, ("pixel",) * ndim, axes or "uvtczyx"[-ndim:])
 
+    @property
+    def anisotropy(self) -> float:
+        """Step between planes over the step between pixels; 1 where there are no planes, or in another unit."""
+        at = {letter: (step, unit) for letter, step, unit in zip(self.axes, self.scale, self.units, strict=True)}
+        if not set("zyx") <= set(at) or len({at[letter][1] for letter in "zyx"}) > 1:
+            return 1.0
+        return float(f"{2 * at['z'][0] / (at['y'][0] + at['x'][0]):.6g}")
+
     def of_part(self, first: Sequence[float], steps: Sequence[float] | None = None) -> Calibration:
         """Calibration of a part of the array, finer than it if that is said.
 
