@@ -17,18 +17,8 @@ FAST = ["--steps", "2", "--samples", "2", "--noise", "20", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random network: what it restores does not matter here."""
-    import torch
-    from diffusers import DDPMScheduler, UNet2DModel
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("prior")
-    blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",), "block_out_channels": (4,)}
-    shape = {"sample_size": 16, "in_channels": 1, "out_channels": 1, "layers_per_block": 1, "norm_num_groups": 2}
-    UNet2DModel(**shape, **blocks, add_attention=False).save_pretrained(folder / "unet")
-    DDPMScheduler().save_pretrained(folder / "scheduler")
-    return folder
+def prior(tiny_prior: Path) -> Path:
+    return tiny_prior
 
 
 @pytest.fixture(scope="module")

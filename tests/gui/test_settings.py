@@ -2,6 +2,7 @@ import runpy
 
 import numpy as np
 import pytest
+import torch
 from napari.components import ViewerModel
 from qtpy.QtGui import QGuiApplication
 
@@ -15,6 +16,7 @@ from napari_diffprior.gui.psf_rows import GAUSSIAN
 from napari_diffprior.gui.restore import RestoreWidget
 from napari_diffprior.gui.worker import Progress
 from napari_diffprior.io import Calibration, read_image, write_tiff
+from napari_diffprior.priors.analytic import StationaryPrior
 from napari_diffprior.recipe import Recipe
 
 OTHER = Recipe(
@@ -109,7 +111,9 @@ def test_without_such_a_page_the_defaults_hold(monkeypatch):
     assert stored.preferences() == Preferences()
 
 
-def test_copy_as_python_gives_the_same_pixels(qtbot, tmp_path, image, mask, exact, run_to_end, monkeypatch):
+@pytest.mark.parametrize("factor", [1, 2])
+def test_copy_as_python_gives_the_same_pixels(qtbot, tmp_path, image, mask, exact, run_to_end, monkeypatch, factor):
+    exact.prior = StationaryPrior(torch.ones(factor * 70, factor * 40 + 1), (factor * 70, factor * 80))
     write_tiff(tmp_path / "cells.tif", image.astype(np.float32), Calibration((0.5, 0.25), ("um", "um"), "yx"))
     write_tiff(tmp_path / "gaps.tif", mask, Calibration.pixels(2))
     viewer = ViewerModel()
@@ -118,7 +122,7 @@ def test_copy_as_python_gives_the_same_pixels(qtbot, tmp_path, image, mask, exac
     widget = RestoreWidget(viewer)
     qtbot.addWidget(widget.native)
     widget.inputs.mask.value = viewer.layers["gaps"]
-    widget.show_recipe(Recipe(options={"steps": 3}, noise=2.5, samples=2, seed=5))
+    widget.show_recipe(Recipe(options={"steps": 3}, noise=2.5, samples=2, seed=5, upsample=factor))
     run_to_end(widget)
     widget.settings.actions["Copy as Python"].trigger()
     source = tmp_path / "script.py"
@@ -129,7 +133,8 @@ def test_copy_as_python_gives_the_same_pixels(qtbot, tmp_path, image, mask, exac
     np.testing.assert_array_equal(viewer.layers["cells restored"].data, result.mean)
     pixels, calibration, story = read_image(tmp_path / "cells restored.tif")
     np.testing.assert_array_equal(pixels, result.mean)
-    assert calibration.scale == (0.5, 0.25)
+    assert calibration.scale == (0.5 / factor, 0.25 / factor)
+    assert calibration.translate == ((0, 0) if factor == 1 else (-0.125, -0.0625))
     assert story["napari-diffprior"]["recipe"]["seed"] == 5
 
 

@@ -1,19 +1,26 @@
 """What a user does, through napari's own plugin machinery: docks, menus, files."""
 
+import json
+
 import numpy as np
 import pytest
+import tifffile
 import torch
 from magicgui.widgets import CheckBox
+from napari.components import ViewerModel
 
 from conftest import names
-from napari_diffprior import restore
+from napari_diffprior import cli, restore
 from napari_diffprior.gui.inputs import BOTH, DEBLUR, DENOISE, FILL, UPSAMPLE
 from napari_diffprior.gui.psf_rows import FILE, MEASURED
+from napari_diffprior.io import Calibration, read_image, write_tiff
+from napari_diffprior.layers import SPATIAL
 from napari_diffprior.operators.blur import Blur
 from napari_diffprior.priors.analytic import StationaryPrior
 from napari_diffprior.psf import gaussian_psf
 from napari_diffprior.recipe import Recipe
 
+PLUGIN = "napari-diffprior"
 FAST = Recipe(options={"steps": 3}, noise=2.5, samples=2, seed=5, device="cpu")
 
 
@@ -26,7 +33,7 @@ def prior_of(*shape):
 def docked(make_napari_viewer, image, mask):
     viewer = make_napari_viewer()
     viewer.add_image(image, name="cells", scale=(0.5, 0.25), translate=(3, -7), units=("um", "um"))
-    _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
     widget.show_recipe(FAST)
     viewer.add_labels(mask, name="gaps")
     return viewer, widget
@@ -89,7 +96,7 @@ def volume(make_napari_viewer):
     stack = 100 + 50 * np.sin(x / 2) * np.cos(y / 3) + 5 * z + np.random.default_rng(0).standard_normal(z.shape)
     viewer = make_napari_viewer()
     viewer.add_image(stack, name="cells", scale=(0.6, 0.2, 0.2), units=("um",) * 3, axis_labels=("z", "y", "x"))
-    _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
     widget.show_recipe(FAST)
     return viewer, widget
 
@@ -132,3 +139,83 @@ def test_what_is_seen_while_upsampling_lies_in_its_place(qtbot, docked, fake):
     np.testing.assert_allclose(live.data_to_world((-0.5, -0.5)), viewer.layers["cells"].data_to_world((-0.5, -0.5)))
     widget.start_or_cancel()
     qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
+
+
+@pytest.fixture
+def ome_tiff(tmp_path):
+    """A stack as another program writes it: 2 times, 2 channels, 3 planes."""
+    rows, columns = np.mgrid[:32, :40]
+    planes = [1000 + 100 * k * np.sin(rows / (k + 1)) * np.cos(columns / 7) for k in range(1, 13)]
+    sizes = {"axes": "TCZYX", "TimeIncrement": 2.0, "TimeIncrementUnit": "s"}
+    sizes |= {f"PhysicalSize{letter}": step for letter, step in zip("ZYX", (0.5, 0.2, 0.1), strict=True)}
+    path = tmp_path / "stack.ome.tif"
+    tifffile.imwrite(path, np.reshape(planes, (2, 2, 3, 32, 40)).astype(np.uint16), ome=True, metadata=sizes)
+    return path
+
+
+def same_place(one, other):
+    for name in SPATIAL:
+        first, second = getattr(one, name), getattr(other, name)
+        if name in ("units", "axis_labels"):
+            assert tuple(map(str, first)) == tuple(map(str, second)), name
+        else:
+            np.testing.assert_allclose(np.asarray(first), np.asarray(second), atol=1e-12, err_msg=name)
+
+
+def opened_again(path):
+    (layer,) = ViewerModel().open(str(path), plugin=PLUGIN)
+    return layer
+
+
+def test_a_stack_through_widget_script_and_command_line(make_napari_viewer, run_to_end, ome_tiff, tiny_prior, tmp_path, capsys):
+    viewer = make_napari_viewer()
+    (source,) = viewer.open(str(ome_tiff), plugin=PLUGIN)
+    assert source.axis_labels == tuple("tczyx")
+    np.testing.assert_allclose(source.scale, (2, 1, 0.5, 0.2, 0.1))
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
+    widget.show_recipe(Recipe(options={"steps": 2}, noise=20.0, samples=2, device="cpu", prior=str(tiny_prior)))
+    run_to_end(widget)
+    by_widget = viewer.layers[f"{source.name} restored"]
+
+    image, place, _ = read_image(ome_tiff)
+    script = restore(image, axes=place.axes, noise=20, steps=2, samples=2, device="cpu", prior=tiny_prior)
+
+    fast = ["--noise", "20", "--steps", "2", "--samples", "2", "--device", "cpu", "--prior", tiny_prior]
+    for name in ("cli.tif", "cli.zarr"):
+        assert cli.run([str(word) for word in ("restore", ome_tiff, "-o", tmp_path / name, *fast)]) == 0
+        by_command = opened_again(tmp_path / name)
+        assert np.asarray(by_command.data).tobytes() == script.mean.tobytes()
+        same_place(by_command, source)
+    assert by_widget.data.tobytes() == script.mean.tobytes()
+    same_place(by_widget, source)
+    same_place(viewer.layers[f"{source.name} std"], source)
+
+    for name in ("widget.tif", "widget.zarr"):
+        by_widget.save(str(tmp_path / name), plugin=PLUGIN)
+        again = opened_again(tmp_path / name)
+        assert np.asarray(again.data).tobytes() == script.mean.tobytes()
+        same_place(again, source)
+        assert again.metadata["napari-diffprior"]["recipe"]["noise"] == 20
+        capsys.readouterr()
+        assert cli.run(["replay", str(tmp_path / name), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["same"] is True
+
+
+def test_a_painted_mask_is_given_to_replay(make_napari_viewer, run_to_end, image, mask, tiny_prior, tmp_path, capsys):
+    write_tiff(tmp_path / "cells.tif", image.astype(np.float32), Calibration((0.5, 0.25), ("um", "um"), "yx"))
+    viewer = make_napari_viewer()
+    viewer.open(str(tmp_path / "cells.tif"), plugin=PLUGIN)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
+    widget.inputs.new_mask.native.click()
+    painted = widget.inputs.mask.value
+    painted.data = mask
+    widget.show_recipe(Recipe(options={"steps": 2}, noise=2.0, samples=1, device="cpu", prior=str(tiny_prior)))
+    run_to_end(widget)
+    viewer.layers["cells restored"].save(str(tmp_path / "out.tif"), plugin=PLUGIN)
+    assert cli.run(["replay", str(tmp_path / "out.tif")]) == 2
+    assert "give them as --image, --mask and --psf" in capsys.readouterr().err
+    painted.save(str(tmp_path / "mask.tif"), plugin=PLUGIN)
+    files = ["--image", str(tmp_path / "cells.tif"), "--mask", str(tmp_path / "mask.tif")]
+    assert cli.run(["replay", str(tmp_path / "out.tif"), *files]) == 0
+    assert cli.run(["replay", str(tmp_path / "out.tif"), *files[:2]]) == 2
+    assert "the pixels differ" in capsys.readouterr().err

@@ -122,7 +122,14 @@ def restore(
 
 @app.command
 def replay(
-    output: Path, /, *, to: Path | None = None, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+    output: Path,
+    /,
+    *,
+    image: Path | None = None,
+    mask: Path | None = None,
+    psf: Path | None = None,
+    to: Path | None = None,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Repeat the run that made an output, and say whether the pixels are the same.
 
@@ -130,6 +137,10 @@ def replay(
     ----------
     output
         TIFF or OME-Zarr that diffprior restore or the plugin wrote.
+    image
+        File of the image; by default the one that the output names, if it has not changed.
+    mask, psf
+        Files of mask and PSF, together with --image.
     to
         Also write the repeated result here.
     json_
@@ -137,28 +148,40 @@ def replay(
     """
     import numpy as np
 
-    from ..io import file_hash, read_image, write_image
+    from ..files import hashes
+    from ..io import read_image, write_image
     from ..params import from_dict
     from ..recipe import Recipe
 
     before, calibration, metadata = read_image(output)
     story = metadata.get("napari-diffprior") or {}
-    if "recipe" not in story or "inputs" not in story:
-        raise ValueError(f"{output} carries no recipe with input files: only outputs of diffprior restore can be replayed.")
-    paths = {name: Path(entry["path"]) if entry else None for name, entry in story["inputs"].items()}
-    for name, path in paths.items():
-        if path is not None and file_hash(path) != story["inputs"][name]["sha256"]:
-            raise ValueError(f"the {name} {path} is not the file that {output} was made from.")
-    settings = {**story["recipe"], "device": story["device"], "precision": story["precision"]}
+    if "recipe" not in story:
+        raise ValueError(f"{output} carries no recipe: only what diffprior restore or the plugin wrote can be replayed.")
+    given: dict[str, Path | None] = {"image": image, "mask": mask, "psf": psf}
+    paths = given if image is not None else _inputs(story, output)
+    settings = {**story["recipe"], "device": story["device"], "precision": story["precision"], "axes": story["axes"]}
     result, axes = _run_with_bar(paths, from_dict(Recipe, settings))
     mean = np.transpose(result.mean, [axes.index(letter) for letter in calibration.axes])
     same = bool(np.array_equal(mean, before))
     largest = float(np.abs(mean - before).max())
     if to is not None:
-        write_image(to, mean, calibration, {"napari-diffprior": {**result.provenance, "inputs": story["inputs"]}})
+        write_image(to, mean, calibration, {"napari-diffprior": {**result.provenance, "inputs": hashes(paths)}})
     say({"output": str(output), "same": same, "largest_difference": largest}, json_)
     if not same:
         raise ValueError(f"the pixels differ by up to {largest:g}: other versions or another device made {output}.")
+
+
+def _inputs(story: dict[str, Any], output: Path) -> dict[str, Path | None]:
+    """Input files that an output names, unchanged."""
+    from ..io import file_hash
+
+    if "inputs" not in story:
+        raise ValueError(f"{output} does not know the files that it was made from: give them as --image, --mask and --psf.")
+    paths = {name: Path(entry["path"]) if entry else None for name, entry in story["inputs"].items()}
+    for name, path in paths.items():
+        if path is not None and file_hash(path) != story["inputs"][name]["sha256"]:
+            raise ValueError(f"the {name} {path} is not the file that {output} was made from.")
+    return paths
 
 
 def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, scheduler: str | None) -> dict[str, Any]:

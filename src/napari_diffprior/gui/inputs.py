@@ -1,6 +1,7 @@
 """The upper part of the restore widget: what to restore, and from what."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from ..io import Calibration
 from ..recipe import Recipe
 from .extent import Extent
 from .form import editor, fill, value_of
-from .layer_choice import first_image, first_mask, layer_box
+from .layer_choice import file_of, first_image, first_mask, layer_box
 from .prior_rows import PriorRows
-from .psf_rows import PsfRows
+from .psf_rows import PsfRows, voxels
 from .rows import row
 from .sample_data import add_mask
 
@@ -185,6 +186,15 @@ class Inputs:
         if layout.count == 1 and core == "yx":
             check_input(layout.read(image, position), missing)
         return Source(image, mask, psf, layout)
+
+    def files(self) -> dict[str, Path | None] | None:
+        """Files of image, mask and PSF; None if one of them does not lie in a file as it is used."""
+        used = {"image": self.image.value, "mask": self.mask.value, "psf": self.chosen_psf()}
+        psf = used["psf"]
+        if psf is not None and not isinstance(psf, Path) and voxels(psf, used["image"]):
+            return None
+        found = {name: None if one is None else file_of(one) for name, one in used.items()}
+        return None if any(found[name] is None and used[name] is not None for name in used) else found
 
     def _position(self, layer: Any, layout: Layout) -> tuple[int, ...]:
         """Restored plane that is shown, or the nearest one."""

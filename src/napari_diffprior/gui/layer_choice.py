@@ -1,6 +1,7 @@
 """Choosing layers: combo boxes that follow the viewer, and what a layer's role and visible field are."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ def layer_box(viewer: Any, kind: type[Image] | type[Labels], nullable: bool = Fa
         return [layer for layer in viewer.layers if isinstance(layer, kind) and not is_role(layer, "preview")]
 
     return ComboBox(choices=choices, nullable=nullable, **options)
+
+
+def file_of(source: Any) -> Path | None:
+    """File that a layer was read from, or a path itself; None where there is none."""
+    path = source if isinstance(source, Path) else source.source.path
+    return Path(path) if path is not None and Path(path).exists() else None
 
 
 def follow_layers(viewer: Any, callback: Callable[..., None]) -> Callable[[], None]:

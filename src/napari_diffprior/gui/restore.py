@@ -146,7 +146,8 @@ class RestoreWidget(Container):
         """
         source = self.inputs.source(region)
         image, mask = (np.array(data) if copy and isinstance(data, np.ndarray) else data for data in (source.image, source.mask))
-        return worker.Request(image, mask, source.psf, source.layout, self.recipe(region), preferences().live_preview)
+        live, files = preferences().live_preview, self.inputs.files()
+        return worker.Request(image, mask, source.psf, source.layout, self.recipe(region), live, files)
 
     def check(self) -> None:
         """Enable the buttons, or say in one line why not."""

@@ -5,8 +5,9 @@ generator; both are put right here.
 """
 
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,6 +47,8 @@ class Request:
     recipe : Recipe
     live : bool
         Whether images are wanted on the way.
+    files : mapping of str to Path, optional
+        Files that hold image, mask and PSF as they are; the result remembers them, so that it can be repeated.
     """
 
     image: Any = field(repr=False)
@@ -54,6 +57,7 @@ class Request:
     layout: Layout
     recipe: Recipe
     live: bool = True
+    files: Mapping[str, Path | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
         while not stop.is_set():
             update, result = _next(inner)
             if update is None:
-                return result
+                return result if result is None else remember_files(result, request)
             now = time.monotonic()
             if now - reported < PROGRESS_SECONDS:
                 continue
@@ -115,6 +119,22 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
         return None
     finally:
         inner.close()
+
+
+def remember_files(result: "Restoration", request: Request) -> "Restoration":
+    """The result with paths and hashes of its input files, as ``diffprior restore`` writes them."""
+    from ..files import hashes
+    from ..io import open_image
+
+    if request.files is None:
+        return result
+    try:
+        image = request.files["image"]
+        if image is None or tuple(open_image(image)[0].shape) != tuple(request.image.shape):  # a part of the file
+            return result
+        return replace(result, provenance={**result.provenance, "inputs": hashes(request.files)})
+    except (ValueError, OSError):  # no file that the command line could read: the result stands without
+        return result
 
 
 @dataclass(frozen=True)
