@@ -15,8 +15,10 @@ from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise
 from napari_diffprior.samplers.daps import DAPS
+from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.samplers.pnpdm import PnPDM
 from napari_diffprior.samplers.reddiff import REDdiff
+from napari_diffprior.samplers.repaint import RePaint
 from napari_diffprior.testing import check_sampler, gaussian_problem
 from napari_diffprior.testing.problems import mixture, mixture_distance, mixture_measurement
 
@@ -43,6 +45,8 @@ GAUSSIAN = [
     T1(DAPS(ode=1), (0.0, 0.08), (0.9, 1.0), (0.92, 1.03), calibrated=True),
     T1(DAPS(steps=50, ode=1, inner="langevin", langevin=50), (0.0, 0.14), (1.04, 1.25), (1.03, 1.25)),
     T1(REDdiff(), (0.07, 0.18), (0.0, 0.04), (0.0, 0.05)),  # a point estimate
+    T1(RePaint(), (0.05, 0.17), (0.9, 1.02), (0.9, 1.02)),  # on the row with gaps
+    T1(RePaint(weights="published", steps=100), (0.2, 0.35), (0.28, 0.43), (0.26, 0.42)),  # takes the noise for the image
     T1(
         REDdiff(weights="published", steps=300), (3.0, 10.0), (0.5, 2.0), (0.0, 0.01)
     ),  # made for one noise level, another than this
@@ -69,6 +73,21 @@ def test_t2(sampler: Any, band: Band) -> None:
     """Sliced W1 to the mixture's posterior; as many exact draws are about .4 away, draws of the prior 4.2."""
     *_, last = sampler.run(mixture_measurement(), mixture(), BatchNoise(0, 600))
     assert band[0] <= mixture_distance(last.x0) <= band[1]
+
+
+def test_the_row_with_gaps_is_exact() -> None:
+    """An exact data step passes on the problem of the methods that need gaps."""
+
+    class Gaps(Decoupled):
+        needs = frozenset({"linear", "selecting"})
+
+    report = check_sampler(Gaps(steps=5, last=0.05, tolerance=1e-8, iterations=64), 8000, measurements=4)
+    assert report.calibrated(bias=0.02, variance=0.02), report
+
+
+def test_repaint_finds_the_modes() -> None:
+    *_, last = RePaint(steps=100).run(mixture_measurement(gap=True), mixture(), BatchNoise(0, 600))
+    assert mixture_distance(last.x0, gap=True) <= 0.9
 
 
 def test_daps_with_an_ode_of_several_steps_is_wider_than_the_prior() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from ..operators.contract import is_linear
+from ..operators.contract import embed_measured, is_linear
 from ..params import to_dict
 from ..registry import registered
 
@@ -34,6 +34,8 @@ class State:
         Chi-square over m of ``x0``.
     calls : int
         Network calls so far, for the whole batch at once.
+    effective : Tensor, shape (B,), optional
+        Effective number of particles of each sample, for methods that have particles.
     """
 
     step: int
@@ -42,13 +44,15 @@ class State:
     x0: Tensor
     misfit: Tensor
     calls: int
+    effective: Tensor | None = None
 
 
 class Sampler(Protocol):
     """A posterior sampler.
 
     One that does not take every operator and prior says what it needs in a class variable ``needs``, a frozenset of
-    words: "linear" (a linear operator), "gradients" (through the prior). Without it, it needs nothing.
+    words: "linear" (a linear operator), "selecting" (one that measures some pixels and leaves gaps), "gradients" (through
+    the prior). Without it, it needs nothing.
     One whose samples are one image, up to chance, says ``point_estimate = True``: their deviation is then no uncertainty.
     """
 
@@ -102,6 +106,9 @@ def check_needs(sampler: Sampler, measurement: Measurement, prior: Denoiser) -> 
         "gradients": None
         if getattr(prior, "differentiable", True)
         else f"gradients through the prior, and {_title(prior)} has none",
+        "selecting": None
+        if embed_measured(measurement.operator, measurement.y, measurement.shape)[1] is not None
+        else f"gaps between pixels that are measured as they are, and {_title(measurement.operator)} has none",
     }
     lacking = {need for need, reason in missing.items() if reason}
     for need in sorted(needs_of(sampler) & lacking):

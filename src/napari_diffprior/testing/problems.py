@@ -31,15 +31,13 @@ class _Gain:
 
 @dataclass(frozen=True)
 class GaussianProblem:
-    """A deconvolution in 32 Fourier coordinates whose posterior is known exactly.
-
-    Prior variances .25 / (1 + (k / 4)^2), gains exp(-k^2 / 128), noise .1; images of shape (1, 1, 32).
+    """A Gaussian problem whose posterior is known exactly; images of shape (1, 1, 32).
 
     Parameters
     ----------
     prior : Denoiser
     measurement : Measurement
-        One measurement or several, shape (M, 1, 1, 32).
+        One measurement or several, M in all.
     mean : Tensor, shape (M, 1, 1, 32)
         Exact posterior mean of each measurement.
     variance : Tensor, shape (1, 1, 32)
@@ -56,7 +54,10 @@ class GaussianProblem:
 
 
 def gaussian_problem(measurements: int = 1, seed: int = 0, double: bool = True) -> GaussianProblem:
-    """Build the exact Gaussian problem, with measurements drawn from the model itself."""
+    """A deconvolution in 32 Fourier coordinates, with measurements drawn from the model itself.
+
+    Prior variances .25 / (1 + (k / 4)^2), gains exp(-k^2 / 128), noise .1.
+    """
     import torch
 
     from ..measurement import Measurement
@@ -74,6 +75,34 @@ def gaussian_problem(measurements: int = 1, seed: int = 0, double: bool = True) 
     return GaussianProblem(
         GaussianPrior(prior.to(kind)), measurement, variance * gain * y / noise**2, variance, variance < prior / 2
     )
+
+
+def gaps_problem(measurements: int = 1, seed: int = 0, double: bool = True) -> GaussianProblem:
+    """A row of 32 pixels of a periodic field of variance .25, about half of them missing, noise .1.
+
+    For samplers that fill gaps and nothing else; power proportional to 1 / (1 + (k / 2)^2).
+    """
+    import torch
+
+    from ..measurement import Measurement
+    from ..noise.gaussian import Gaussian
+    from ..operators.mask import Mask
+    from ..priors.analytic import StationaryPrior
+
+    generator, noise = torch.Generator().manual_seed(seed), 0.1
+    power = 1 / (1 + (torch.arange(17, dtype=torch.float64) / 2) ** 2).view(1, 17)
+    row = torch.fft.irfft2(power, s=(1, 32))[0]
+    power, row = 0.25 * power / row[0], 0.25 * row / row[0]
+    covariance = torch.stack([row.roll(k) for k in range(32)])
+    keep = torch.rand(32, generator=torch.Generator().manual_seed(0)) < 0.5
+    gain = covariance[:, keep] @ torch.linalg.inv(covariance[keep][:, keep] + noise**2 * torch.eye(int(keep.sum())))
+    truth = torch.randn(measurements, 32, generator=generator, dtype=torch.float64) @ torch.linalg.cholesky(covariance).T
+    y = truth[:, keep] + noise * torch.randn(measurements, int(keep.sum()), generator=generator, dtype=torch.float64)
+    variance = (covariance - gain @ covariance[keep]).diagonal().view(1, 1, 32)
+    kind = torch.float64 if double else torch.float32
+    measurement = Measurement(y[:, None].to(kind), Mask(keep.view(1, 32)), Gaussian(sigma=noise), (1, 1, 32))
+    mean = (y @ gain.T).view(measurements, 1, 1, 32)
+    return GaussianProblem(StationaryPrior(power.to(kind), (1, 32)), measurement, mean, variance, variance < 0.125)
 
 
 class _Sum:
@@ -98,17 +127,24 @@ def mixture() -> GaussianMixturePrior:
     return GaussianMixturePrior(means, weights)
 
 
-def mixture_measurement() -> Measurement:
-    """The sum of the mixture's two coordinates, measured as 0 with noise .5: the posterior is the antidiagonal's five modes."""
+def mixture_measurement(gap: bool = False) -> Measurement:
+    """The sum of the mixture's two coordinates, measured as 0 with noise .5: the posterior is the antidiagonal's five modes.
+
+    With a gap, the first coordinate alone is measured: the posterior is the five modes of its middle.
+    """
     import torch
 
     from ..measurement import Measurement
     from ..noise.gaussian import Gaussian
+    from ..operators.mask import Mask
 
-    return Measurement(torch.zeros(1, 1, 1, 1, dtype=torch.float64), _Sum(), Gaussian(sigma=MIXTURE_NOISE), (1, 1, 2))
+    y, noise = torch.zeros(1, 1, 1, dtype=torch.float64), Gaussian(sigma=MIXTURE_NOISE)
+    if gap:
+        return Measurement(y, Mask(torch.tensor([[True, False]])), noise, (1, 1, 2))
+    return Measurement(y[..., None], _Sum(), noise, (1, 1, 2))
 
 
-def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float, gap: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Exact p(x0 | x, y = 0) of the mixture's measurement; without x, its posterior p(x0 | y = 0).
 
     Each component is Gaussian, and x and y are Gaussian given x0: so the answer is a mixture in closed form.
@@ -122,7 +158,7 @@ def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float) -> t
     """
     import torch
 
-    direction = torch.full((2,), 1 / math.sqrt(2), dtype=torch.float64)
+    direction = torch.tensor([1.0, 0.0] if gap else [math.sqrt(0.5), math.sqrt(0.5)], dtype=torch.float64)
     share = 0.0 if x is None else 1 / (1 + sigma**2)  # of x in E[x0 | x, component]; unit prior variance
     spread = 1.0 - share
     flat = torch.zeros(1, 2, dtype=torch.float64) if x is None else x.flatten(1).double()
@@ -136,11 +172,11 @@ def components(prior: GaussianMixturePrior, x: Tensor | None, sigma: float) -> t
     return (prior.weights.log() + evidence).softmax(-1), means, covariance
 
 
-def mixture_draws(count: int, seed: int, stratified: bool = False) -> Tensor:
+def mixture_draws(count: int, seed: int, stratified: bool = False, gap: bool = False) -> Tensor:
     """Exact draws of the mixture's posterior, shape (count, 2); stratified: each component exactly by its weight."""
     import torch
 
-    weights, means, covariance = components(mixture(), None, 0.0)
+    weights, means, covariance = components(mixture(), None, 0.0, gap)
     generator = torch.Generator().manual_seed(seed)
     if stratified:
         edges = (weights[0].cumsum(0) * count).round().long()
@@ -152,10 +188,10 @@ def mixture_draws(count: int, seed: int, stratified: bool = False) -> Tensor:
     return drawn
 
 
-def mixture_distance(samples: Tensor) -> float:
+def mixture_distance(samples: Tensor, gap: bool = False) -> float:
     """Sliced W1 between samples, shape (count, ...), and as many stratified draws of the mixture's posterior."""
     flat = samples.reshape(-1, 2)
-    return sliced_w1(flat, mixture_draws(len(flat), seed=5, stratified=True))
+    return sliced_w1(flat, mixture_draws(len(flat), seed=5, stratified=True, gap=gap))
 
 
 def sliced_w1(a: Tensor, b: Tensor, directions: int = 60) -> float:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .problems import gaussian_problem
+from .problems import gaps_problem, gaussian_problem
 from .require import require
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check_sampler(
     double: bool = True,
     prior: Denoiser | None = None,
 ) -> SamplerReport:
-    """Check a sampler's manners and measure its draws on the exact Gaussian problem.
+    """Check a sampler's manners and measure its draws on the exact Gaussian problem: with gaps if it needs them.
 
     Parameters
     ----------
@@ -89,8 +89,9 @@ def check_sampler(
 
     from ..measurement import Measurement
     from ..rng import BatchNoise
+    from ..samplers.contract import needs_of
 
-    problem = gaussian_problem(measurements, seed, double)
+    problem = (gaps_problem if "selecting" in needs_of(sampler) else gaussian_problem)(measurements, seed, double)
     denoiser, each = prior or problem.prior, draws // measurements
     check_manners(sampler, problem.measurement, denoiser, BatchNoise(seed, measurements))
     given = problem.measurement

@@ -76,31 +76,33 @@ def measure_sampler(sampler: Sampler, draws: int = 1024, seed: int = 0) -> Sampl
         If it breaks the rules of ``check_sampler``.
     """
     from ..rng import BatchNoise
+    from ..samplers.contract import needs_of
 
+    gap = "selecting" in needs_of(sampler)
     report = check_sampler(sampler, draws, measurements=16, seed=seed, double=False)
-    *_, last = sampler.run(mixture_measurement(), mixture(), BatchNoise(seed, draws))
+    *_, last = sampler.run(mixture_measurement(gap), mixture(), BatchNoise(seed, draws))
     return SamplerFigures(
         sampler.name,
         report.bias,
         report.variance_ratio,
         report.observed_variance_ratio,
-        mixture_distance(last.x0),
-        *_yardsticks(draws),
+        mixture_distance(last.x0, gap),
+        *_yardsticks(draws, gap),
         report.calls,
     )
 
 
 @cache
-def _yardsticks(draws: int) -> tuple[float, float]:
+def _yardsticks(draws: int, gap: bool) -> tuple[float, float]:
     """Mean distances to the mixture's posterior of exact draws, and of draws of the prior."""
     import torch
 
     prior, seeds = mixture(), range(8)
-    exact = [mixture_distance(mixture_draws(draws, seed)) for seed in seeds]
+    exact = [mixture_distance(mixture_draws(draws, seed, gap=gap), gap) for seed in seeds]
     blind = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         chosen = prior.weights.multinomial(draws, replacement=True, generator=generator)
         spread = torch.randn(draws, 2, generator=generator, dtype=torch.float64)
-        blind.append(mixture_distance(prior.means[chosen] + spread))
+        blind.append(mixture_distance(prior.means[chosen] + spread, gap))
     return sum(exact) / len(exact), sum(blind) / len(blind)
