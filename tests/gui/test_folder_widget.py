@@ -2,10 +2,9 @@ import csv
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_diffprior import restoration
-from napari_diffprior.gui.folder import FILE, FolderWidget
+from napari_diffprior.gui.folder import FILE
 from napari_diffprior.io import Calibration, read_image, write_tiff
 from napari_diffprior.recipe import Recipe
 from napari_diffprior.recipe_file import write_recipe
@@ -29,9 +28,8 @@ def images(tmp_path, image):
 
 
 @pytest.fixture
-def widget(qtbot, images, tmp_path):
-    made = FolderWidget(ViewerModel())
-    qtbot.addWidget(made.native)
+def widget(make_napari_viewer, images, tmp_path):
+    _, made = make_napari_viewer().window.add_plugin_dock_widget("napari-diffprior", "Restore folder")
     write_recipe(tmp_path / "s.yaml", QUICK)
     made.source.value, made.target.value = images, tmp_path / "out"
     made.settings.value, made.file.value = FILE, tmp_path / "s.yaml"

@@ -121,6 +121,27 @@ def test_closing_the_widget_leaves_it_running_and_another_one_attaches(qtbot, im
     assert again.message.value.startswith("The prior is ready")
 
 
+def test_start_close_open_and_stop_in_docks(qtbot, make_napari_viewer, images, child):
+    viewer = make_napari_viewer()
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Train prior")
+    widget.data.value = images
+    widget.train.native.click()
+    qtbot.waitUntil(lambda: len(widget.curve.lines["training"]) > 2, timeout=20000)
+    run = widget._run
+    viewer.window.remove_dock_widget(dock)
+    widget.native.deleteLater()
+    qtbot.waitUntil(lambda: widget._closed)
+    assert run.alive
+    _, again = viewer.window.add_plugin_dock_widget("napari-diffprior", "Train prior")
+    assert again is not widget
+    qtbot.waitUntil(lambda: len(again.curve.lines["training"]) > 4, timeout=20000)
+    again.train.native.click()
+    qtbot.waitUntil(lambda: again._run is None, timeout=20000)
+    assert not run.alive
+    assert again.message.value.startswith("The prior is ready")
+    assert "prior samples" in names(viewer)
+
+
 def test_a_run_that_ended_meanwhile_is_shown(qtbot, images, child):
     child["steps"] = 3
     run = TrainingRun(Plan((images,), training.last_output(), TrainSettings()))

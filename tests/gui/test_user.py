@@ -1,6 +1,8 @@
 """What a user does, through napari's own plugin machinery: docks, menus, files."""
 
 import json
+import runpy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tifffile
 import torch
 from magicgui.widgets import CheckBox
 from napari.components import ViewerModel
+from qtpy.QtGui import QGuiApplication
 
 from conftest import names
 from napari_diffprior import cli, restore
@@ -219,3 +222,66 @@ def test_a_painted_mask_is_given_to_replay(make_napari_viewer, run_to_end, image
     assert cli.run(["replay", str(tmp_path / "out.tif"), *files]) == 0
     assert cli.run(["replay", str(tmp_path / "out.tif"), *files[:2]]) == 2
     assert "the pixels differ" in capsys.readouterr().err
+
+
+def test_settings_make_the_round_trip_in_the_dock(docked, tmp_path):
+    other = Recipe(
+        sampler="dps", options={"steps": 7}, noise="poisson-gaussian", gain=2.0, offset=100.0, read_noise=3.0, psf_sigma=1.5,
+        upsample=2, saturation=4095.0, hot_pixels=True, anisotropy=2.5, samples=3, seed=9, precision="float32", batch=2,
+    )  # fmt: skip
+    _, widget = docked
+    widget.show_recipe(other)
+    assert widget.recipe() == other
+    widget.settings.save(str(tmp_path / "mine.yaml"))
+    widget.settings.actions["Reset"].trigger()
+    assert widget.recipe() == Recipe()
+    widget.settings.load(str(tmp_path / "mine.yaml"))
+    assert widget.recipe() == other
+
+
+def test_copy_as_python_from_the_dock(make_napari_viewer, run_to_end, image, tiny_prior, tmp_path, monkeypatch):
+    """Nothing is replaced here: the script runs as a user would run it."""
+    write_tiff(tmp_path / "cells.tif", image.astype(np.float32), Calibration((0.5, 0.25), ("um", "um"), "yx"))
+    viewer = make_napari_viewer()
+    viewer.open(str(tmp_path / "cells.tif"), plugin=PLUGIN)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
+    settings = {"noise": 2.0, "samples": 1, "device": "cpu", "prior": str(tiny_prior)}
+    widget.show_recipe(Recipe(options={"steps": 2}, region={"y": (4, 40), "x": (10, 60)}, upsample=2, **settings))
+    run_to_end(widget)
+    widget.settings.actions["Copy as Python"].trigger()
+    (tmp_path / "script.py").write_text(QGuiApplication.clipboard().text())
+    monkeypatch.chdir(tmp_path)
+    result = runpy.run_path("script.py")["result"]
+    made = viewer.layers["cells restored"]
+    np.testing.assert_array_equal(made.data, result.mean)
+    written = opened_again(tmp_path / "cells restored.tif")
+    np.testing.assert_array_equal(written.data, made.data)
+    same_place(written, made)
+
+
+def test_explorer_after_a_run(docked, exact, run_to_end):
+    viewer, widget = docked
+    _, explorer = viewer.window.add_plugin_dock_widget(PLUGIN, "Posterior explorer")
+    assert explorer.message.value.startswith("No samples yet")
+    widget.show_recipe(replace(FAST, samples=4, keep_samples=True))
+    run_to_end(widget)
+    assert explorer.samples.value is viewer.layers["cells samples"]
+    assert explorer.number.max == 4
+    explorer.number.value = 3
+    assert viewer.dims.current_step[0] == 2
+    explorer.threshold.value = 0
+    assert viewer.layers["cells guess"].data.mean() > 0.9
+    same_place(viewer.layers["cells guess"], viewer.layers["cells"])
+
+
+def test_compare_after_a_run(qtbot, docked, exact, run_to_end, image):
+    viewer, widget = docked
+    run_to_end(widget)
+    place = {"scale": (0.5, 0.25), "translate": (3, -7), "units": ("um", "um")}
+    viewer.add_image(image + 1, name="cells reference", **place)
+    _, compare = viewer.window.add_plugin_dock_widget(PLUGIN, "Compare with reference")
+    compare.image.value, compare.reference.value = viewer.layers["cells restored"], viewer.layers["cells reference"]
+    compare.compare.native.click()
+    qtbot.waitUntil(lambda: compare._worker is None, timeout=30000)
+    assert compare.table.item(0, 0).text() == "cells restored"
+    assert "cells restored - cells reference" in names(viewer)
