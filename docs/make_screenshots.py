@@ -1,6 +1,6 @@
 """Take the pictures of the widgets for the documentation.
 
-``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py [restore] [folder] [train] [compare] [explore]``
+``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py [restore] [folder] [train] [compare] [preferences]``
 
 Opens napari with a sample and one widget at a time, uses it as a person would, and saves the window of the restoration
 and the docks of all widgets: idle, running, with an error and finished, in the dark and the light theme.
@@ -45,6 +45,13 @@ def pause(seconds: float) -> None:
     wait(lambda: time.monotonic() > end)
 
 
+def without_empty_end(picture: Image.Image) -> Image.Image:
+    """The upper part of a dock, up to where nothing follows."""
+    pixels = np.asarray(picture)[:, 24:-24]  # without frames
+    used = np.flatnonzero((pixels != pixels[:, :1]).any(axis=(1, 2))[:-8])
+    return picture.crop((0, 0, picture.width, min(picture.height, int(used[-1]) + 16)))
+
+
 class Stage:
     """A window with one widget, whose pictures are taken in both themes."""
 
@@ -69,7 +76,9 @@ class Stage:
             shot = QApplication.primaryScreen().grabWindow(0).copy(part)
             path = IMAGES / (f"{self.name}_{state}.png" if theme == "dark" else f"{self.name}_{state}_light.png")
             shot.save(str(path))
-            Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            picture = Image.open(path).convert("RGB")
+            picture = picture if window else without_empty_end(picture)
+            picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
             sys.stdout.write(f"{path} {path.stat().st_size // 1000} kB\n")
 
     def close(self) -> None:
@@ -124,18 +133,20 @@ def explore(stage: Stage) -> None:
 def folder() -> None:
     """Restore folder with one broken file."""
     with tempfile.TemporaryDirectory() as name:
-        source = Path(name) / "images"
-        source.mkdir()
-        image = np.asarray(bpae()[0])[:128, :128]
-        for number in range(3):
-            write_tiff(source / f"cells {number}.tif", image, Calibration.pixels(2))
+        source, masks = Path(name) / "images", Path(name) / "masks"
+        for folder_of, array in zip((source, masks), bpae(), strict=False):
+            folder_of.mkdir()
+            for number in range(3):
+                part = np.asarray(array)[64 * number : 64 * number + 128, 100:228]
+                write_tiff(folder_of / f"cells {number}.tif", part, Calibration.pixels(2))
+        (masks / "cells 1b.tif").write_bytes((masks / "cells 1.tif").read_bytes())
         (source / "cells 1b.tif").write_bytes(b"II*\0")
         stage = Stage("folder", "Restore folder", None)
         widget = stage.widget
         stage.save("idle")
         widget.restore.changed.emit(True)
         stage.save("error")
-        widget.source.value, widget.target.value = source, Path(name) / "restored"
+        widget.source.value, widget.masks.value, widget.target.value = source, masks, Path(name) / "restored"
         widget.restore.changed.emit(True)
         wait(lambda: widget.table.rowCount() > 1 or widget._run is None)
         stage.save("running")
@@ -186,11 +197,30 @@ def compare() -> None:
     stage.close()
 
 
+def preferences() -> None:
+    """The page of the plugin in napari's Preferences."""
+    viewer = napari.Viewer(title="napari")
+    viewer.theme = "dark"
+    window = viewer.window._qt_viewer.window()
+    window.resize(*SIZE)
+    dialog = viewer.window._open_preferences_dialog()
+    dialog.resize(860, 420)
+    names = [dialog._list.item(row).text() for row in range(dialog._list.count())]
+    dialog._list.setCurrentRow(next(row for row, name in enumerate(names) if "diffusion" in name.lower() or "diffprior" in name))
+    pause(1)
+    path = IMAGES / "preferences.png"
+    dialog.grab().save(str(path))
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    dialog.close()
+    viewer.close()
+    pause(0.3)
+
+
 def main(wanted: list[str]) -> None:
     """Take the pictures of the wanted widgets, or of all."""
     IMAGES.mkdir(exist_ok=True)
     get_settings().appearance.theme = "dark"
-    scenes = {"restore": restore, "folder": folder, "train": train, "compare": compare}
+    scenes = {"restore": restore, "folder": folder, "train": train, "compare": compare, "preferences": preferences}
     for name in wanted or scenes:
         scenes[name]()
 
