@@ -46,15 +46,31 @@ html_theme_options = {"navigation_with_keys": True}
 html_show_sphinx = False
 
 
-def add_commands(_: Sphinx, page: str, source: list[str]) -> None:
-    """Add all commands with their options to the page of the command line, as the program describes them."""
-    if page == "command-line":
-        from napari_diffprior.cli import app
+def describe_commands() -> str:
+    """All commands with their options, as the program describes them."""
+    from napari_diffprior.cli import app
 
-        text = app.generate_docs(output_format="markdown")
-        source[0] += text[text.index("**Commands**") :]
+    text: str = app.generate_docs(output_format="markdown")
+    return text[text.index("**Commands**") :]
+
+
+def describe_registered(kind: str) -> str:
+    """Classes of the package that the registry knows: a new file appears by itself."""
+    from napari_diffprior.registry import registered
+
+    lines = [f".. autoclass:: {cls.__module__}.{cls.__name__}" for cls in registered(kind).values()]
+    return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
+def fill_in(_: Sphinx, page: str, source: list[str]) -> None:
+    """Put what comes from the program in the place of the comments that stand for it."""
+    if page == "command-line":
+        source[0] += describe_commands()
+    if page == "api":
+        for kind in ("sampler", "operator", "noise"):
+            source[0] = source[0].replace(f"<!-- every registered {kind} -->", describe_registered(kind))
 
 
 def setup(app: Sphinx) -> None:
     """Connect what is generated."""
-    app.connect("source-read", add_commands)
+    app.connect("source-read", fill_in)

@@ -21,9 +21,11 @@ from napari_diffprior.samples import bpae
 
 rng = np.random.default_rng(0)
 true_psf = gaussian_psf((1.2, 2.2))
-reference = bpae()[2][60:200, 60:200]
+margin = 12  # what lies around the image is blurred into it
+around = bpae()[2][60 - margin : 200 + margin, 60 - margin : 200 + margin]
+reference = around[margin:-margin, margin:-margin]
 noise = 0.01 * np.ptp(reference)
-image = convolve(reference, true_psf) + noise * rng.standard_normal(reference.shape)
+image = convolve(around, true_psf)[margin:-margin, margin:-margin] + noise * rng.standard_normal(reference.shape)
 
 beads = np.zeros((160, 160))
 beads[20:150:32, 20:150:32] = 1e5

@@ -148,8 +148,12 @@ def test_the_api_page_has_every_public_name_and_they_exist():
         assert hasattr(__import__(home or "napari_diffprior", fromlist=["x"]), attribute), each
     assert set(napari_diffprior.__all__) <= named
     checks = {f"napari_diffprior.testing.{each}" for each in vars(testing) if each.startswith(("check_", "measure_"))}
-    classes = {f"{cls.__module__}.{cls.__name__}" for cls in registered("sampler").values()}
-    assert checks | classes <= named
+    assert checks <= named
+    for kind in ("sampler", "operator", "noise"):
+        assert f"<!-- every registered {kind} -->" in text, "the place that docs/conf.py fills in"
+        for cls in registered(kind).values():
+            plain = re.sub(r"``.*?``", "", cls.__doc__, flags=re.DOTALL)
+            assert not set("|*") & set(plain), f"{cls.__name__}: put what has a | or * into double backticks"
 
 
 def test_the_page_of_the_command_line_is_made_from_the_program():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class PhaseRetrieval:
-    """A x = |F (x + black)|, the unitary transform of the image amid zeros; not linear.
+    """A x = ``|F (x + black)|``, the unitary transform of the image amid zeros; not linear.
 
     Image, mirror image and shifts within the zeros have the same magnitude: a posterior over them has several modes.
 
