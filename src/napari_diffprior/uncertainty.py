@@ -153,5 +153,5 @@ def trust(misfits: Sequence[float], samples: int, factor: float | None) -> str:
     if samples < 2:
         return "one sample has no deviation"
     if outside:
-        return f"the misfit {outside[0]:.3g} is outside of {low} to {high}"
+        return f"the misfit {outside[0]:.3f} is outside of {low} to {high}"
     return "" if factor is not None else "the prior was not calibrated for coverage"
