@@ -66,7 +66,8 @@ def test_quantiles_of_the_factor_are_wider() -> None:
 def test_trust_has_its_reasons() -> None:
     assert trust([0.9, 1.2], 4, 1.1) == ""
     assert "0.700 is outside" in trust([0.9, 0.7], 4, 1.1)
-    assert "1.30 is outside" in trust([1.3], 4, 1.1)
+    assert "1.300 is outside" in trust([1.3], 4, 1.1)
+    assert "0.799 is outside" in trust([0.799], 4, 1.1)  # and not 0.80, which is inside
     assert "not calibrated for coverage" in trust([1.0], 4, None)
     assert "one sample" in trust([1.0], 1, 1.0)
 
