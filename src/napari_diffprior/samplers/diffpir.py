@@ -13,13 +13,13 @@ from ..params import Ui, params
 from ..priors.contract import denoise
 from ..priors.covariance import White
 from .contract import State
-from .schedules import from_timestep
+from .schedules import drowned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
-    from ..priors.contract import Denoiser
+    from ..priors.contract import Covariance, Denoiser
     from ..rng import NoiseStream
 
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class DiffPIR:
     """DiffPIR (Zhu et al. 2023, algorithm 1).
 
-    The data step is argmin ||y - A x||^2 / sigma_y^2 + ||x - D||^2 / r^2, and the next image is noised with a share
-    zeta of fresh noise, the rest being that which the step found. ``published``: r^2 = sigma^2 / lambda and a fixed
-    zeta, by default those of the authors' code for deblurring (for gaps it has zeta = 1). ``calibrated``: r is the
-    prior's measured error and zeta = 1 - (sigma_s / sigma)^2, which makes it the ancestral step. No gradient goes
-    through the network. Approximate: one number stands for the covariance of the error.
+    The data step is argmin ||y - A x||^2 / sigma_y^2 + (x - D)^T R^-1 (x - D), and the next image is noised with a
+    share zeta of fresh noise, the rest being that which the step found. ``published``: R = sigma^2 / lambda and a fixed
+    zeta, by default those of the authors' code for deblurring (for gaps it has zeta = 1). ``calibrated``: R is the
+    prior's measured error covariance and zeta = 1 - (sigma_s / sigma)^2, which makes it the ancestral step: exact for
+    a Gaussian prior up to the variance that such steps lose. No gradient goes through the network.
     """
 
     name: ClassVar[str] = "diffpir"
@@ -47,17 +47,19 @@ class DiffPIR:
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
-        sigmas = from_timestep(prior, 1000, self.steps)
+        sigmas = drowned(prior, measurement, self.steps)
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0 = denoise(prior, x, sigma)
-            x0 = measurement.condition(x0, White(self._variance(prior, sigma, x), x), None, 1e-3, self.iterations)
+            x0 = measurement.condition(x0, self._error(measurement, prior, x0, sigma), None, 1e-3, self.iterations)
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             zeta = 1 - (lower / sigma) ** 2 if self.weights == "calibrated" else self.zeta
             found = (x - x0) / sigma
             x = x0 + lower * (math.sqrt(1 - zeta) * found + math.sqrt(zeta) * noise.normal(measurement.shape, x0))
 
-    def _variance(self, prior: Denoiser, sigma: float, x: Tensor) -> float:
-        """r^2 = sigma_y^2 / rho."""
-        return prior.error(sigma, x.shape[1:], x).mean_variance if self.weights == "calibrated" else sigma**2 / self.lambda_
+    def _error(self, measurement: Measurement, prior: Denoiser, x0: Tensor, sigma: float) -> Covariance:
+        """R, which stands where the paper has sigma_y^2 / rho."""
+        if self.weights == "published":
+            return White(sigma**2 / self.lambda_, x0)
+        return measurement.own_error(x0, prior.error(sigma, measurement.shape, x0))

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from ..params import Ui, params
 from .contract import State
-from .schedules import ancestral, from_timestep
+from .schedules import ancestral, drowned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ class MMPS:
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
-        sigmas = from_timestep(prior, 1000, self.steps)
+        sigmas = drowned(prior, measurement, self.steps)
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):

@@ -11,13 +11,13 @@ from annotated_types import Ge, Le
 from ..params import Ui, params
 from ..priors.covariance import White
 from .contract import State
-from .schedules import ancestral, from_timestep
+from .schedules import ancestral, drowned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
-    from ..priors.contract import Denoiser
+    from ..priors.contract import Covariance, Denoiser
     from ..rng import NoiseStream
 
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class PiGDM:
     """PiGDM (Song et al. 2023, equations 7 and 8, algorithm 1).
 
-    With the denoised image taken as N(D, r^2), the likelihood score is J^T A^T (r^2 A A^T + sigma_y^2)^-1 (y - A D),
-    the gradient J going through the network. ``published``: r^2 = sigma^2 / (1 + sigma^2), right for data of
-    variance 1. ``calibrated``: r is the prior's measured error. Approximate: one number stands for the covariance.
+    With the denoised image taken as N(D, R), the likelihood score is J^T A^T (A R A^T + sigma_y^2)^-1 (y - A D), the
+    gradient J going through the network. ``published``: R = sigma^2 / (1 + sigma^2), right for white data of variance
+    1; with few steps it overshoots in what varies more. ``calibrated``: R is the prior's measured error covariance.
     """
 
     name: ClassVar[str] = "pigdm"
@@ -41,24 +41,24 @@ class PiGDM:
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
-        sigmas = from_timestep(prior, 1000, self.steps)
+        sigmas = drowned(prior, measurement, self.steps)
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
-            published = sigma**2 / (1 + sigma**2)
-            error = prior.error(sigma, measurement.shape, x).mean_variance if self.weights == "calibrated" else published
-            x0 = _guided(measurement, prior, x, sigma, White(error, x), self.iterations)
+            x0 = self._guided(measurement, prior, x, sigma)
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             x = ancestral(x, x0, sigma, lower, noise)
 
+    def _guided(self, measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> Tensor:
+        """E[x0 | x, y] = D + sigma^2 times the likelihood score."""
+        import torch
 
-def _guided(measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float, error: White, iterations: int) -> Tensor:
-    """E[x0 | x, y] = D + sigma^2 times the likelihood score."""
-    import torch
-
-    with torch.enable_grad():
-        at = x.detach().requires_grad_()
-        x0 = prior(at, at.new_full((len(at),), sigma))
-    pull = measurement.pull(x0.detach(), error, 1e-3, iterations)
-    (score,) = torch.autograd.grad(x0, at, pull)
-    return x0.detach() + sigma**2 * score
+        with torch.enable_grad():
+            at = x.detach().requires_grad_()
+            graph = prior(at, at.new_full((len(at),), sigma))
+        x0 = graph.detach()
+        error: Covariance = White(sigma**2 / (1 + sigma**2), x)
+        if self.weights == "calibrated":
+            error = measurement.own_error(x0, prior.error(sigma, measurement.shape, x))
+        (score,) = torch.autograd.grad(graph, at, measurement.pull(x0, error, 1e-3, self.iterations))
+        return x0 + sigma**2 * score

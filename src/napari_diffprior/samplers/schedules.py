@@ -61,6 +61,17 @@ def lowest(measurement: Measurement, prior: Denoiser, share: float, start: float
     return min(max(share * min(measurement.sigma, spread), prior.sigma_min), start)
 
 
+def drowned(prior: Denoiser, measurement: Measurement, steps: int) -> list[float]:
+    """Karras spacing from where images drown in noise to where the measurement's noise drowns what is left.
+
+    From 50 times the deviation of the data to a tenth of the measurement's noise, within the prior's range. Above that
+    no step decides anything, and gradients through a network, which count times sigma^2, are not to be trusted.
+    """
+    spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
+    start = min(50 * spread, prior.sigma_max)
+    return karras(start, lowest(measurement, prior, 0.1, start), steps)
+
+
 def ancestral(x: Tensor, x0: Tensor, sigma: float, lower: float, noise: NoiseStream, eta: float = 1.0) -> Tensor:
     """Step from sigma to a lower noise level with any estimate of E[x0 | x, y] (Song et al. 2021, equation 12).
 
