@@ -453,11 +453,11 @@ def prior_band(sampler: Any) -> tuple[float, float]:
 
 
 def blind(sampler: Any) -> Any:
-    """The same method with 300 levels, from pure noise to where nothing is lost by a mean, and once.
+    """The same method with 300 levels, from pure noise to where nothing is lost by a mean, once, with what suffices.
 
     Of an ODE one step: of several it makes a draw, and DAPS another around it (see the test of its width).
     """
-    whole = {"start": 1000, "repeats": 1, "last": 0.05, "ode": 1, "langevin": 20, "denoising": 20}
+    whole = {"start": 1000, "repeats": 1, "last": 0.05, "ode": 1, "langevin": 20, "denoising": 20, "particles": 2}
     own = {name: value for name, value in whole.items() if type(getattr(sampler, name, None)) is type(value)}
     return dataclasses.replace(sampler, steps=300, **own)
 
