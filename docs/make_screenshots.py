@@ -97,6 +97,9 @@ def restore() -> None:
     widget.advanced.toggle.changed.emit(True)
     stage.save("advanced")
     widget.advanced.toggle.changed.emit(True)
+    widget.inputs.task.value = "Deblur and upsample"
+    pause(1)
+    stage.save("upsample")
     mask = widget.inputs.mask.value
     widget.inputs.mask.value = None
     widget.inputs.task.value = "Fill gaps"

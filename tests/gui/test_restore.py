@@ -125,6 +125,7 @@ def test_a_reason_why_it_cannot_run(model, widget, fake, plant):
 def test_only_the_rows_of_the_task_are_shown(model, widget):
     widget.native.show()
     inputs = widget.inputs
+    assert all(each.visible for each in (inputs.image, inputs.task, inputs.noise, inputs.prior.choice, inputs.samples))
     rows = (inputs.psf.kind, inputs.psf.sigma, inputs.psf.layer, inputs.prior.folder, widget.advanced.sampler)
     assert [row.visible for row in (*rows, inputs.factor)] == [False] * 6
     inputs.task.value = UPSAMPLE

@@ -3,7 +3,7 @@
 import secrets
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, PushButton
+from magicgui.widgets import CheckBox, ComboBox, Container, PushButton
 from magicgui.widgets.bases import ValueWidget, Widget
 
 from ..params import from_dict, to_dict
@@ -38,11 +38,16 @@ class Advanced:
         self.fixed["device"] = self.device
         self.seed = self.fixed["seed"]
         self.own: dict[str, ValueWidget] = {}
-        self._rows: list[Widget] = [self._with_dice() if name == "seed" else each for name, each in self.fixed.items()]
+        self._rows: list[Widget] = [self._row_of(name, each) for name, each in self.fixed.items()]
         self.rows: list[Widget] = [self.toggle, self.sampler, *self._rows]
         self.open = False
         self.toggle.changed.connect(self._toggle)
         self.sampler.changed.connect(self.show_sampler)
+
+    def _row_of(self, name: str, each: Widget) -> Widget:
+        if name == "seed":
+            return self._with_dice()
+        return row("", each) if isinstance(each, CheckBox) else each  # a box carries its own label
 
     def _with_dice(self) -> Container:
         self.dice = PushButton(text="⚂", tooltip="Another seed.")

@@ -64,7 +64,8 @@ class Inputs:
         self.prior = PriorRows()
         self.samples: Any = editor(Recipe, "samples", Recipe().samples)
         self.rows: list[Widget] = [self.image, row("Mask", self.mask, self.new_mask), self.extent.axes, self.extent.region]
-        self.rows += [self.task, self.factor, *self.psf.rows, row("Noise", self.noise, self.estimate), *self.prior.rows]
+        self.rows += [self.task, self.factor, *self.psf.rows, row("Noise", self.noise, self.estimate)]
+        self.rows += [*self.prior.rows, self.samples]
         self._connect()
         self.begin()
 
