@@ -290,6 +290,21 @@ def test_ddnm_and_ddrm_fill_the_noise_of_the_data_up_to_that_of_the_level(sample
     assert ((along.square().mean(0) - 1).abs() <= 5 * (2 / count) ** 0.5).all()
 
 
+def test_pigdm_cuts_a_move_that_a_wrong_jacobian_makes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prior that says a hundredth of its error: the data would throw x about; the cut move ends at the data."""
+    measurement, exact = gaussian_image(Identity(), sigma=0.05)
+
+    class Proud(GaussianPrior):
+        def error(self, sigma: float, shape: Any, like: torch.Tensor) -> Diagonal:
+            return Diagonal(super().error(sigma, shape, like).variance * (1.0 if math.isinf(sigma) else 0.01))
+
+    samples = draw(pigdm.PiGDM(steps=20), measurement, Proud(exact.variance), KeyedNoise(0, range(4)))
+    assert (measurement.misfit(samples) <= 1.5).all()
+    monkeypatch.setattr(pigdm, "_length", lambda measurement, x0, move, pull: 1.0)
+    uncut = draw(pigdm.PiGDM(steps=20), measurement, Proud(exact.variance), KeyedNoise(0, range(4)))
+    assert (measurement.misfit(uncut) > 10).all()
+
+
 # --- T2: mixture of 25 Gaussians --------------------------------------------------------------------------------------
 
 

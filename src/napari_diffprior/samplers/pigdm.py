@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
-    from ..priors.contract import Covariance, Denoiser
+    from ..priors.contract import Denoiser
     from ..rng import NoiseStream
 
 
@@ -27,7 +27,8 @@ class PiGDM:
 
     With the denoised image taken as N(D, R), the likelihood score is J^T A^T (A R A^T + sigma_y^2)^-1 (y - A D), the
     gradient J going through the network. ``published``: R = sigma^2 / (1 + sigma^2), right for white data of variance
-    1; with few steps it overshoots in what varies more. ``calibrated``: R is the prior's measured error covariance.
+    1; with few steps it overshoots in what varies more. ``calibrated``: R is the prior's measured error covariance, and
+    each move is cut to the length that is best for N(D, sigma^2 J), as J of a network is not quite its own error.
     """
 
     name: ClassVar[str] = "pigdm"
@@ -57,8 +58,21 @@ class PiGDM:
             at = x.detach().requires_grad_()
             graph = prior(at, at.new_full((len(at),), sigma))
         x0 = graph.detach()
-        error: Covariance = White(sigma**2 / (1 + sigma**2), x)
-        if self.weights == "calibrated":
-            error = measurement.own_error(x0, prior.error(sigma, measurement.shape, x))
-        (score,) = torch.autograd.grad(graph, at, measurement.pull(x0, error, 1e-3, self.iterations))
-        return x0 + sigma**2 * score
+        calibrated = self.weights == "calibrated"
+        error = prior.error(sigma, measurement.shape, x) if calibrated else White(sigma**2 / (1 + sigma**2), x)
+        pull = measurement.pull(x0, error, 1e-3, self.iterations)
+        (score,) = torch.autograd.grad(graph, at, pull)
+        move = sigma**2 * score
+        return x0 + (_length(measurement, x0, move, pull) * move if calibrated else move)
+
+
+def _length(measurement: Measurement, x0: Tensor, move: Tensor, pull: Tensor) -> Tensor:
+    """Step along a move sigma^2 J p that is best for N(D, sigma^2 J) and the data, at most 1; per sample."""
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return (a * b).flatten(1).sum(1)
+
+    expected, seen = measurement.operator.apply(x0), measurement.operator.apply(move)
+    weighted = measurement.noise.precision(expected) * seen
+    best = dot(weighted, measurement.y - expected) / (dot(weighted, seen) + dot(move, pull).clamp_min(0.0))
+    return best.nan_to_num(0.0).clamp(0.0, 1.0).view(-1, *[1] * (x0.ndim - 1))
