@@ -33,6 +33,7 @@ from napari_diffprior.registry import find, nearest, registered
 from napari_diffprior.restoration import Cancelled, make_recipe, restore, restore_iter
 from napari_diffprior.rng import BatchNoise, KeyedNoise, stream_seed
 from napari_diffprior.samplers.decoupled import Decoupled
+from napari_diffprior.samples import bpae
 from napari_diffprior.tiling import TiledDenoiser
 from napari_diffprior.uncertainty import deviation
 
@@ -283,6 +284,15 @@ def test_the_noise_is_estimated_within_ten_percent(sigma: float, missing: float)
         image = smooth(seed) + sigma * rng.standard_normal((128, 128))
         measured = rng.random(image.shape) >= missing
         assert estimate_sigma(np.where(measured, image, 1e9), measured) == pytest.approx(sigma, rel=0.1)
+
+
+def test_neither_texture_nor_outliers_pass_for_noise() -> None:
+    image, mask, reference = bpae()
+    true = float((image - reference)[mask == 0].std())
+    assert true < estimate_sigma(image, mask == 0) < 1.2 * true  # the picture itself has noise of 0.6 true
+    flat = 100 + 5 * np.random.default_rng(0).standard_normal((256, 256))
+    flat.flat[:: flat.size // 30] = 4000
+    assert estimate_sigma(flat, np.ones(flat.shape, bool)) == pytest.approx(5, rel=0.03)
 
 
 def test_a_noise_estimate_is_above_zero() -> None:
