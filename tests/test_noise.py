@@ -253,8 +253,8 @@ def test_a_result_says_which_noise_it_took() -> None:
     assert restore(y, noise=5.0, **settings).provenance["noise_model"] == {"name": "gaussian", "sigma": 5.0}
 
 
-def test_photons_are_weighted_better_than_one_sigma() -> None:
-    """Dark pixels of a camera are known better than bright ones; a single sigma loses there."""
+def test_a_camera_knows_dark_pixels_better_than_bright_ones() -> None:
+    """Its deviation is the error's size for both; that of a single sigma is far off for the dark ones."""
     rng = np.random.default_rng(4)
     truth = np.where(rng.random((48, 48)) < 0.5, 1.0, 40.0)
     y = rng.poisson(truth).astype(np.float64)
@@ -262,8 +262,14 @@ def test_photons_are_weighted_better_than_one_sigma() -> None:
     settings: dict[str, Any] = {"prior": prior, "steps": 12, "samples": 8, "device": "cpu"}
     camera = restore(y, noise="poisson", gain=1.0, offset=0.0, **settings)
     plain = restore(y, noise=math.sqrt(float(y.mean())), **settings)
+
+    def honesty(result: Any, pixels: Any) -> float:
+        return float(np.sqrt(np.square(result.mean - truth)[pixels].mean() / np.square(result.std)[pixels].mean()))
+
     dark = truth == 1.0
-    assert np.abs(camera.mean - truth)[dark].mean() < 0.7 * np.abs(plain.mean - truth)[dark].mean()
+    assert 0.75 < honesty(camera, dark) < 1.33 and 0.75 < honesty(camera, ~dark) < 1.33
+    assert honesty(plain, dark) < 0.5
+    assert camera.std[dark].mean() < 0.35 * camera.std[~dark].mean()
 
 
 def test_a_recipe_with_a_camera_comes_back_from_json() -> None:
