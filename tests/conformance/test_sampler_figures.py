@@ -46,8 +46,8 @@ GAUSSIAN = [
     T1(DAPS(ode=1), (0.0, 0.08), (0.9, 1.0), (0.92, 1.03), calibrated=True),
     T1(DAPS(steps=50, ode=1, inner="langevin", langevin=50), (0.0, 0.14), (1.04, 1.25), (1.03, 1.25)),
     T1(REDdiff(), (0.07, 0.18), (0.0, 0.04), (0.0, 0.05)),  # a point estimate
-    T1(TDS(), (0.05, 0.2), (0.9, 1.04), (0.76, 0.9)),
-    T1(TDS(particles=1), (0.08, 0.24), (0.85, 1.0), (0.62, 0.76)),  # farther with fewer particles
+    T1(TDS(particles=4), (0.0, 0.06), (0.95, 1.06), (0.95, 1.07), calibrated=True),
+    T1(TDS(particles=1), (0.0, 0.09), (0.95, 1.07), (0.95, 1.09), calibrated=True),  # the guidance alone is right here
     T1(RePaint(), (0.05, 0.17), (0.9, 1.02), (0.9, 1.02)),  # on the row with gaps
     T1(RePaint(weights="published", steps=100), (0.2, 0.35), (0.28, 0.43), (0.26, 0.42)),  # takes the noise for the image
     T1(
@@ -80,7 +80,7 @@ def test_t2(sampler: Any, band: Band) -> None:
 
 def test_t2_tds_is_as_near_as_exact_draws() -> None:
     *_, last = TDS().run(mixture_measurement(), mixture(), BatchNoise(0, 1000))
-    assert mixture_distance(last.x0) <= 0.6  # exact draws: .34; 4000 draws: .12, both
+    assert mixture_distance(last.x0) <= 0.8  # .12 to .71 with three seeds; exact draws .15 to .48
     assert last.effective.shape == (1000,) and 8 < float(last.effective.mean()) < 16
     *_, alone = TDS(particles=1).run(mixture_measurement(), mixture(), BatchNoise(0, 600))
     assert mixture_distance(alone.x0) > 1.2  # guidance without weights

@@ -46,7 +46,7 @@ class DPS:
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
-            x0, pull, norm = denoise_and_pull(measurement, prior, x, sigma)
+            x0, pull, norm = _denoise_and_pull(measurement, prior, x, sigma)
             if self.guidance == "calibrated":
                 error = prior.error(sigma, measurement.shape, x).mean_variance
                 x0 = x0 + sigma**2 * pull / (measurement.sigma**2 + gain * error)
@@ -59,7 +59,7 @@ class DPS:
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
 
 
-def denoise_and_pull(measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
+def _denoise_and_pull(measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
     """D(x), the vector J^T A^T r that points towards the data, and the norm of r, per sample."""
     import torch
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
-    from ..priors.contract import Denoiser
+    from ..priors.contract import Covariance, Denoiser
     from ..rng import NoiseStream
 
 
@@ -46,24 +46,28 @@ class PiGDM:
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
-            x0 = self._guided(measurement, prior, x, sigma)
+            calibrated = self.weights == "calibrated"
+            error = prior.error(sigma, measurement.shape, x) if calibrated else White(sigma**2 / (1 + sigma**2), x)
+            x0, _, move = guided(measurement, prior, x, sigma, error, self.iterations, cut=calibrated)
+            x0 = x0 + move
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             x = ancestral(x, x0, sigma, lower, noise)
 
-    def _guided(self, measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> Tensor:
-        """E[x0 | x, y] = D + sigma^2 times the likelihood score."""
-        import torch
 
-        with torch.enable_grad():
-            at = x.detach().requires_grad_()
-            graph = prior(at, at.new_full((len(at),), sigma))
-        x0 = graph.detach()
-        calibrated = self.weights == "calibrated"
-        error = prior.error(sigma, measurement.shape, x) if calibrated else White(sigma**2 / (1 + sigma**2), x)
-        pull = measurement.pull(x0, error, 1e-3, self.iterations)
-        (score,) = torch.autograd.grad(graph, at, pull)
-        move = sigma**2 * score
-        return x0 + (_length(measurement, x0, move, pull) * move if calibrated else move)
+def guided(
+    measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float, error: Covariance, iterations: int = 50, cut: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
+    """D, the pull p = A^T (A R A^T + V)^-1 (y - A D), and the move sigma^2 J p from D to E[x0 | x, y], cut where too long."""
+    import torch
+
+    with torch.enable_grad():
+        at = x.detach().requires_grad_()
+        graph = prior(at, at.new_full((len(at),), sigma))
+    x0 = graph.detach()
+    pull = measurement.pull(x0, error, 1e-3, iterations)
+    (score,) = torch.autograd.grad(graph, at, pull)
+    move = sigma**2 * score
+    return x0, pull, _length(measurement, x0, move, pull) * move if cut else move
 
 
 def _length(measurement: Measurement, x0: Tensor, move: Tensor, pull: Tensor) -> Tensor:
