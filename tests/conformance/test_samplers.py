@@ -182,8 +182,9 @@ def test_t1_dps_with_any_fixed_scale_is_not_calibrated() -> None:
 
 def test_t1_dps_calibrated_is_near_but_no_sampler() -> None:
     report = check_sampler(DPS(steps=300), 3200, measurements=16, double=False)
-    assert 0.55 <= report.observed_variance_ratio <= 0.8, report  # .70
-    assert report.bias <= 0.25 and not report.calibrated()
+    # .99; moves that are not cut to their best length give .70, and diverge with a network
+    assert 0.93 <= report.observed_variance_ratio <= 1.06, report
+    assert 0.1 < report.bias <= 0.25 and not report.calibrated()
 
 
 @pytest.mark.parametrize("start", [200, 500])

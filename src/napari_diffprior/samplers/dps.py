@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
+from ..operators.contract import jacobian_transpose
 from ..params import Ui, params
 from .contract import State
+from .guidance import best_length
 from .schedules import ancestral, from_timestep
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ class DPS:
     The likelihood score is approximated by that of the denoised image, with the gradient through the network.
     ``norm``: the published code, ``scale`` times the gradient of the residual's norm. ``unit_gradient``: that
     gradient normalised. ``calibrated``: sigma^2 J^T A^T r / (sigma_y^2 + a^2 r^2), with a^2 the mean gain of
-    A A^T and r the prior's measured error; it has no scale to tune. Norms are per sample, never over the batch.
+    A A^T and r the prior's measured error, cut to the length that is best for N(D, sigma^2 J); it has no scale to
+    tune. Norms are per sample, never over the batch.
     """
 
     name: ClassVar[str] = "dps"
@@ -46,26 +49,31 @@ class DPS:
         if x is None:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
-            x0, pull, norm = _denoise_and_pull(measurement, prior, x, sigma)
+            x0, back, pull, norm = _denoise_and_pull(measurement, prior, x, sigma)
             if self.guidance == "calibrated":
-                error = prior.error(sigma, measurement.shape, x).mean_variance
-                x0 = x0 + sigma**2 * pull / (measurement.sigma**2 + gain * error)
+                share = 1 / (measurement.sigma**2 + gain * prior.error(sigma, measurement.shape, x).mean_variance)
+                move = share * sigma**2 * pull
+                x0 = x0 + best_length(measurement, x0, move, share * back) * move
                 x = ancestral(x, x0, sigma, lower, noise)
             else:
                 length = norm if self.guidance == "norm" else pull.flatten(1).norm(dim=1)
-                move = self.scale * math.sqrt((1 + sigma**2) * (1 + lower**2))
-                x = ancestral(x, x0, sigma, lower, noise) + move * pull / length.clamp_min(1e-12).view(-1, 1, 1, 1)
+                step_size = self.scale * math.sqrt((1 + sigma**2) * (1 + lower**2))
+                x = ancestral(x, x0, sigma, lower, noise) + step_size * pull / length.clamp_min(1e-12).view(-1, 1, 1, 1)
                 x0 = x if lower == 0 else x0
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
 
 
-def _denoise_and_pull(measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor]:
-    """D(x), the vector J^T A^T r that points towards the data, and the norm of r, per sample."""
+def _denoise_and_pull(
+    measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """D(x), A^T r and J^T A^T r that point towards the data in x0 and in x, and the norm of r, per sample."""
     import torch
 
     with torch.enable_grad():
         at = x.detach().requires_grad_()
-        x0 = prior(at, at.new_full((len(at),), sigma))
-        residual = measurement.residual(x0)
-        (gradient,) = torch.autograd.grad(-0.5 * residual.square().sum(), at)
-    return x0.detach(), gradient, residual.detach().flatten(1).norm(dim=1)
+        graph = prior(at, at.new_full((len(at),), sigma))
+    x0 = graph.detach()
+    residual = measurement.residual(x0)
+    back = jacobian_transpose(measurement.operator, x0, residual)
+    (pull,) = torch.autograd.grad(graph, at, back)
+    return x0, back, pull, residual.flatten(1).norm(dim=1)

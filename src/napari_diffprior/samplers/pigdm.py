@@ -11,13 +11,14 @@ from annotated_types import Ge, Le
 from ..params import Ui, params
 from ..priors.covariance import White
 from .contract import State
+from .guidance import guided
 from .schedules import ancestral, drowned
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
-    from ..priors.contract import Covariance, Denoiser
+    from ..priors.contract import Denoiser
     from ..rng import NoiseStream
 
 
@@ -52,31 +53,3 @@ class PiGDM:
             x0 = x0 + move
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             x = ancestral(x, x0, sigma, lower, noise)
-
-
-def guided(
-    measurement: Measurement, prior: Denoiser, x: Tensor, sigma: float, error: Covariance, iterations: int = 50, cut: bool = True
-) -> tuple[Tensor, Tensor, Tensor]:
-    """D, the pull p = A^T (A R A^T + V)^-1 (y - A D), and the move sigma^2 J p from D to E[x0 | x, y], cut where too long."""
-    import torch
-
-    with torch.enable_grad():
-        at = x.detach().requires_grad_()
-        graph = prior(at, at.new_full((len(at),), sigma))
-    x0 = graph.detach()
-    pull = measurement.pull(x0, error, 1e-3, iterations)
-    (score,) = torch.autograd.grad(graph, at, pull)
-    move = sigma**2 * score
-    return x0, pull, _length(measurement, x0, move, pull) * move if cut else move
-
-
-def _length(measurement: Measurement, x0: Tensor, move: Tensor, pull: Tensor) -> Tensor:
-    """Step along a move sigma^2 J p that is best for N(D, sigma^2 J) and the data, at most 1; per sample."""
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(1)
-
-    expected, seen = measurement.operator.apply(x0), measurement.operator.apply(move)
-    weighted = measurement.noise.precision(expected) * seen
-    best = dot(weighted, measurement.y - expected) / (dot(weighted, seen) + dot(move, pull).clamp_min(0.0))
-    return best.nan_to_num(0.0).clamp(0.0, 1.0).view(-1, *[1] * (x0.ndim - 1))

@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from ..params import Ui, params
 from .contract import State
-from .pigdm import guided
+from .guidance import guided
 from .schedules import drowned
 
 if TYPE_CHECKING:
