@@ -23,7 +23,7 @@ from napari_diffprior.priors.covariance import Diagonal
 from napari_diffprior.registry import registered
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
-from napari_diffprior.samplers import mmps, pigdm
+from napari_diffprior.samplers import guidance, mmps, pigdm
 from napari_diffprior.samplers.auto import Auto
 from napari_diffprior.samplers.contract import Chooser, check_needs, chosen, needs_of
 from napari_diffprior.samplers.ddnm import DDNM
@@ -301,7 +301,7 @@ def test_pigdm_cuts_a_move_that_a_wrong_jacobian_makes_too_long(monkeypatch: pyt
 
     samples = draw(pigdm.PiGDM(steps=20), measurement, Proud(exact.variance), KeyedNoise(0, range(4)))
     assert (measurement.misfit(samples) <= 1.5).all()
-    monkeypatch.setattr(pigdm, "_length", lambda measurement, x0, move, pull: 1.0)
+    monkeypatch.setattr(guidance, "best_length", lambda measurement, x0, move, pull: 1.0)
     uncut = draw(pigdm.PiGDM(steps=20), measurement, Proud(exact.variance), KeyedNoise(0, range(4)))
     assert (measurement.misfit(uncut) > 10).all()
 
