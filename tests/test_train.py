@@ -336,3 +336,14 @@ def test_large_patches_come_from_images_that_hold_them(tmp_path):
     rng = np.random.default_rng(0)
     images = [data.TrainingImage(rng.random((side, side), np.float32), str(side), tmp_path) for side in (16, 16, 64)]
     assert data.batch(images, 32, 5, [0]).shape == (5, 1, 32, 32)
+
+
+def test_the_card_says_from_what_a_training_started() -> None:
+    from napari_diffprior.train.card import card_lines
+    from napari_diffprior.train.command import _ancestry
+
+    before = _ancestry("microscopy")
+    assert before[0]["command"].startswith("diffprior train") and before[0]["steps"] > 1000
+    facts = {"command": "c", "settings": {}, "steps": 2, "patches_seen": 3, "seconds": 60, "machine": "m", "started_from": before}
+    text = "\n".join(card_lines(Path("p"), facts))
+    assert text.count("It started from the weights of") == len(before)

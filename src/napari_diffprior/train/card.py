@@ -58,10 +58,14 @@ def _training(facts: dict[str, Any]) -> list[str]:
     if "command" not in facts:
         return []
     settings = ", ".join(f"{name} {value}" for name, value in facts["settings"].items())
-    amount = (
-        f"{facts['steps']} steps, {facts['patches_seen']} patches, {facts['seconds'] / 60:.0f} minutes on {facts['machine']}."
-    )
-    return ["", "## Training", "", f"Command: `{facts['command']}`", "", f"Settings: {settings}.", "", amount]
+    lines = ["", "## Training", "", f"Command: `{facts['command']}`", "", f"Settings: {settings}.", "", _amount(facts)]
+    for before in facts.get("started_from", []):
+        lines += ["", f"It started from the weights of `{before['command']}`: {_amount(before)}"]
+    return lines
+
+
+def _amount(facts: dict[str, Any]) -> str:
+    return f"{facts['steps']} steps, {facts['patches_seen']} patches, {facts['seconds'] / 60:.0f} minutes on {facts['machine']}."
 
 
 def _data(facts: dict[str, Any]) -> list[str]:

@@ -80,8 +80,19 @@ def train_prior(
         "seconds": round(progress.seconds),
         "history": progress.history,
     }
+    if settings.from_prior:
+        facts["started_from"] = _ancestry(settings.from_prior)
     write_prior(run.averaged_network(), output, held, settings, facts)
     emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
+
+
+def _ancestry(prior: str) -> list[dict[str, Any]]:
+    """How the prior was made that a training starts from, the nearest first, as far as its card says."""
+    from ..priors.store import prior_info
+
+    card = prior_info(prior).card
+    made = {key: card[key] for key in ("command", "steps", "patches_seen", "seconds", "machine") if key in card}
+    return [made, *card.get("started_from", [])] if made else []
 
 
 def check_enough(images: Sequence[TrainingImage], skipped: Sequence[str], settings: TrainSettings) -> None:
@@ -117,4 +128,4 @@ def _machine(device: str, processes: int) -> str:
 
     if device == "cuda":
         return f"{processes} x {torch.cuda.get_device_name()}"
-    return f"{processes} process(es) of {torch.get_num_threads()} thread(s) on a {platform.machine()} CPU"
+    return f"{processes} process(es) of {torch.get_num_threads()} thread(s) on a CPU, {platform.machine()}"
