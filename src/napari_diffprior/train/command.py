@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..params import to_dict
 from .card import collections
@@ -91,7 +92,7 @@ def _ancestry(prior: str) -> list[dict[str, Any]]:
     from ..priors.store import prior_info
 
     card = prior_info(prior).card
-    made = {key: card[key] for key in ("command", "steps", "patches_seen", "seconds", "machine") if key in card}
+    made: dict[str, Any] = {key: card[key] for key in ("command", "steps", "patches_seen", "seconds", "machine") if key in card}
     return [made, *card.get("started_from", [])] if made else []
 
 
