@@ -16,7 +16,8 @@ images differ.
 """
 COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone, and 70 % of the pixels missing. An interval is
 mean +- factor * t * standard deviation from the N samples, with Student's t of N // 2 degrees of freedom;
-with the factor it covers 90 % (50 %) of the true pixels. "Covered" is the share in the 90 % interval with a factor of 1."""
+with the factor it covers 90 % (50 %) of the true pixels of the median image. "Covered" is the share in the 90 % interval
+with a factor of 1, in the median image."""
 
 
 def collections(images: Sequence[TrainingImage]) -> list[dict[str, Any]]:

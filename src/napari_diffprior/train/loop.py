@@ -49,7 +49,7 @@ class TrainSettings:
     sample_minutes: Annotated[float, Gt(0), Ui("Samples", "minutes between two pictures of samples")] = 15.0
     calibration: Annotated[
         int, Ge(0), Ui("Coverage patches", "held-out patches for each noise level and task of the coverage factor; 0: none")
-    ] = 3
+    ] = 6
     seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
 
 
