@@ -194,7 +194,7 @@ class Measurement:
         noise : NoiseStream, optional
             None gives the conditional mean instead of a draw.
         tolerance : float
-            Relative residual at which a sample's iteration ends.
+            Of the solver, see ``conjugate_gradients``.
         iterations : int
             Most iterations.
         """
@@ -269,7 +269,9 @@ def conjugate_gradients(
 ) -> Tensor:
     """Solve a symmetric positive system for each sample of a batch on its own.
 
-    A sample that has converged stands still, so that the others' iterations cannot change it.
+    A sample that has converged stands still, so that the others' iterations cannot change it. It has when an iteration adds
+    little to the energy u^T S u of its solution: what the error of a data step is worth in units of the noise (Hestenes &
+    Stiefel 1952, theorem 6:1). The residual falls later, where a few directions that hardly matter converge slowly.
 
     Parameters
     ----------
@@ -278,7 +280,7 @@ def conjugate_gradients(
     right : Tensor, shape (B, ...)
         Right-hand side.
     tolerance : float
-        Relative residual to reach.
+        Square root of the share of the energy that an iteration must add to go on.
     iterations : int
         Most iterations.
 
@@ -294,15 +296,16 @@ def conjugate_gradients(
     residual = right
     direction = preconditioned = preconditioner(residual)
     power = dot(residual, preconditioned)
-    enough = tolerance**2 * dot(right, right)
+    energy, active = power.new_zeros(power.shape), power > 0
     for _ in range(iterations):
-        active = dot(residual, residual) > enough
-        if not bool(active.any()):
-            break
         product = system(direction)
         length = (power / dot(direction, product)).nan_to_num(0.0) * active
         solution = solution + length * direction
         residual = residual - length * product  # never in place: it may be the direction, where nothing preconditions
+        energy = energy + length * power
+        active = active & (length * power > tolerance**2 * energy)
+        if not bool(active.any()):
+            break
         preconditioned = preconditioner(residual)
         previous, power = power, dot(residual, preconditioned)
         direction = preconditioned + (power / previous).nan_to_num(0.0) * direction

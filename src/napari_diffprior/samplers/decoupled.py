@@ -43,8 +43,8 @@ class Decoupled:
         Ui("Start noise", "sigma of the second step, model units; empty: from the size of the gaps"),
     ] = None
     last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.25
-    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-2
-    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 20
+    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "of the data step's solver, as a share")] = 0.1
+    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 24
 
     def schedule(self, measurement: Measurement, prior: Denoiser) -> list[float]:
         """One step where the image drowns in noise, then equal ratios from the start noise to the last.

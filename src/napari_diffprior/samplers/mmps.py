@@ -34,7 +34,7 @@ class MMPS:
 
     steps: Annotated[int, Ge(1), Le(10000), Ui("Steps", "network calls, 1 to 10000")] = 100
     iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations, a network gradient each")] = 5
-    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "relative residual of the data step")] = 1e-3
+    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "of the data step's solver, as a share")] = 1e-3
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
