@@ -52,7 +52,7 @@ class DiffPIR:
             x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0 = denoise(prior, x, sigma)
-            x0 = measurement.condition(x0, self._error(measurement, prior, x0, sigma), None, 0.03, self.iterations)
+            x0 = measurement.condition(x0, self._error(measurement, prior, x0, sigma), None, 0.05, self.iterations)
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             zeta = 1 - (lower / sigma) ** 2 if self.weights == "calibrated" else self.zeta
             found = (x - x0) / sigma
