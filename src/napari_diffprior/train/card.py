@@ -107,18 +107,9 @@ def _calibration(facts: dict[str, Any]) -> list[str]:
 
 def _benchmark(facts: dict[str, Any]) -> list[str]:
     """What ``diffprior bench prior`` found, if its rows were put into the facts."""
-    rows = [
-        (
-            row["data"],
-            row["images"],
-            row["task"],
-            f"{row['prior']:.2f}",
-            f"{row['baseline']:.2f}",
-            f"{row['gain']:+.2f}",
-            row["method"],
-        )
-        for row in facts.get("benchmark", [])
-    ]
+    numbers = {"prior": ".2f", "baseline": ".2f", "gain": "+.2f"}
+    columns = ("data", "images", "task", *numbers, "method")
+    rows = [[format(row[name], numbers.get(name, "")) for name in columns] for row in facts.get("benchmark", [])]
     if not rows:
         return []
     head = ("data", "images", "task, noise", "prior", "best baseline", "gain", "which is")
