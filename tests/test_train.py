@@ -347,3 +347,10 @@ def test_the_card_says_from_what_a_training_started() -> None:
     facts = {"command": "c", "settings": {}, "steps": 2, "patches_seen": 3, "seconds": 60, "machine": "m", "started_from": before}
     text = "\n".join(card_lines(Path("p"), facts))
     assert text.count("It started from the weights of") == len(before)
+
+
+def test_a_short_training_is_calibrated_on_fewer_patches() -> None:
+    from napari_diffprior.train.store import patches_to_calibrate
+
+    counts = [patches_to_calibrate(loop.TrainSettings(minutes=minutes)) for minutes in (2, 30, 600)]
+    assert counts == [1, 3, 6] and patches_to_calibrate(loop.TrainSettings(calibration=0)) == 0

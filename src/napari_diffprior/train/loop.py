@@ -48,7 +48,12 @@ class TrainSettings:
     save_minutes: Annotated[float, Gt(0), Ui("Save", "minutes between two checkpoints")] = 1.0
     sample_minutes: Annotated[float, Gt(0), Ui("Samples", "minutes between two pictures of samples")] = 15.0
     calibration: Annotated[
-        int, Ge(0), Ui("Coverage patches", "held-out patches for each noise level and task of the coverage factor; 0: none")
+        int,
+        Ge(0),
+        Ui(
+            "Coverage patches",
+            "held-out patches for each noise level and task of the coverage factor, at most one in ten minutes; 0: none",
+        ),
     ] = 6
     seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
 

@@ -18,6 +18,11 @@ from .sampling import draw_samples, write_grid
 SHOWN = 16
 
 
+def patches_to_calibrate(settings: TrainSettings) -> int:
+    """Patches for each noise level and task: as set, but one for ten minutes of training, so that a trial ends soon."""
+    return min(settings.calibration, max(1, round(settings.minutes / 10)))
+
+
 def write_prior(
     network: Any,
     folder: Path,
@@ -55,7 +60,9 @@ def write_prior(
     card = {"format": 1, "range": [-1, 1], "patch": [patch, patch], "settings": to_dict(settings), **facts}
     write_json(building / "prior.json", card)
     device = choose_device()
-    card |= calibrate(load_prior(building, device.name, device.precision), held, settings.calibration, device=device.name)
+    card |= calibrate(
+        load_prior(building, device.name, device.precision), held, patches_to_calibrate(settings), device=device.name
+    )
     write_json(building / "prior.json", card)
     samples = draw_samples(load_prior(building, device.name, device.precision), SHOWN, patch, device=device.name)
     write_grid(building / "samples.png", samples)
