@@ -200,10 +200,10 @@ class Measurement:
         """
         weights = self.noise.precision(self.operator.apply(mean))
         for _ in range(getattr(self.noise, "newton", 0)):
-            centre = self._solve(mean, error, weights, None, tolerance, iterations)
+            centre = mean + error.apply(self._pull(mean, error, weights, None, tolerance, iterations))
             weights = self.noise.precision(self.operator.apply(centre))
         drawn = mean if noise is None else mean + error.draw(noise, mean)
-        return self._solve(drawn, error, weights, noise, tolerance, iterations)
+        return drawn + error.apply(self._pull(drawn, error, weights, noise, tolerance, iterations))
 
     def pull(self, mean: Tensor, error: Covariance, tolerance: float = 1e-3, iterations: int = 50) -> Tensor:
         """A^T (A R A^T + V)^-1 (y - A mean): the score of the data at an estimate with error covariance R.
@@ -217,18 +217,6 @@ class Measurement:
             As in ``condition``.
         """
         return self._pull(mean, error, self.noise.precision(self.operator.apply(mean)), None, tolerance, iterations)
-
-    def _solve(
-        self,
-        mean: Tensor,
-        error: Covariance,
-        weights: float | Tensor,
-        noise: NoiseStream | None,
-        tolerance: float,
-        iterations: int,
-    ) -> Tensor:
-        """Mean + R A^T W^1/2 u, see ``_pull``."""
-        return mean + error.apply(self._pull(mean, error, weights, noise, tolerance, iterations))
 
     def _pull(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..registry import find
 from ..samplers.contract import Chooser
-from .scoring import Say, Settings, attempt, chosen_samplers, mean_score, score
+from .scoring import Say, Settings, attempt_score, chosen_samplers
 from .tables import Column
 from .tasks import TASKS, make_task
 
@@ -63,8 +63,7 @@ def grid(
         tasks = [make_task(name, picture, seed=settings.seed) for picture in pictures]
         best = 0.0
         for sampler, options in [(AUTO, {}), *settings_of(chosen_samplers(samplers), steps)]:
-            results, refusal = attempt(tasks, sampler, settings, options)
-            found = mean_score([score(result, task.reference) for result, task in zip(results, tasks, strict=bool(results))])
+            found, refusal = attempt_score(tasks, sampler, settings, options)
             best = found.psnr if sampler == AUTO else best
             words = ", ".join(f"{key} {value}" for key, value in options.items())
             row = {"task": name, "sampler": sampler, "settings": words, "psnr": found.psnr, "behind": best - found.psnr}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .scoring import Say, Settings, attempt, chosen_samplers, mean_score, score
+from .scoring import Say, Settings, attempt_score, chosen_samplers
 from .tables import Column
 from .tasks import make_task
 
@@ -72,8 +72,7 @@ def poster(
     for method, sampler, start, options in _runs(starts, thin, chosen_samplers(samplers)):
         row: dict[str, Any] = {"method": method, "start": start}
         for name, damaged in tasks.items():
-            results, refusal = attempt(damaged, sampler, settings, options)
-            found = mean_score([score(result, task.reference) for result, task in zip(results, damaged, strict=bool(results))])
+            found, refusal = attempt_score(damaged, sampler, settings, options)
             row |= {f"{name}_psnr": found.psnr, f"{name}_lpips": found.lpips}
             say(f"{method} {start or 'defaults'} {name}: {refusal or f'{found.psnr:.2f} / {found.lpips:.4f}'}")
         rows.append(row)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .baselines import baselines
-from .scoring import Say, Score, Settings, attempt, chosen_samplers, mean_score, picture_score, score
+from .scoring import Say, Score, Settings, attempt_score, chosen_samplers, mean_score, picture_score
 from .tables import Column
 from .tasks import TASKS, Task, make_task
 
@@ -71,9 +71,4 @@ def _classical(tasks: Sequence[Task]) -> Iterator[tuple[str, Score, str]]:
 
 def _sampled(tasks: Sequence[Task], samplers: Sequence[str], settings: Settings) -> Iterator[tuple[str, Score, str]]:
     for sampler in samplers:
-        results, refusal = attempt(tasks, sampler, settings)
-        yield (
-            sampler,
-            mean_score([score(result, task.reference) for result, task in zip(results, tasks, strict=bool(results))]),
-            refusal,
-        )
+        yield (sampler, *attempt_score(tasks, sampler, settings))

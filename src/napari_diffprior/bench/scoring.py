@@ -171,6 +171,14 @@ def attempt(
         return [], str(error)
 
 
+def attempt_score(
+    tasks: Sequence[Task], sampler: str, settings: Settings, options: Mapping[str, Any] | None = None
+) -> tuple[Score, str]:
+    """Mean score of a sampler over the same task on several pictures; all NaN, and its sentence, if it refuses the task."""
+    results, refusal = attempt(tasks, sampler, settings, options)
+    return mean_score([score(result, task.reference) for result, task in zip(results, tasks, strict=bool(results))]), refusal
+
+
 def mean_score(scores: Sequence[Score]) -> Score:
     """Mean of each measure over pictures; all NaN for none."""
     if not scores:
