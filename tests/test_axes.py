@@ -161,6 +161,18 @@ def test_an_empty_plane_does_not_end_a_run(stack: Any) -> None:
     assert result.provenance["planes"][1]["misfit"] == []
 
 
+def test_effective_particles_are_the_mean_over_planes(stack: Any) -> None:
+    image = stack[0, 0].copy()
+    image[1] = 7
+    result = run(image, sampler="tds", particles=4, samples=3)
+    planes = [plane.get("effective_particles") for plane in result.provenance["planes"]]
+    assert planes[1] is None
+    assert len(result.effective) == 3
+    assert all(1 <= count <= 4 for count in result.effective)
+    np.testing.assert_allclose(result.effective, np.mean([planes[0], planes[2]], axis=0), atol=1e-3)
+    assert run(image).effective == ()
+
+
 BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "too few letters": (np.ones((2, 8, 9)), {"axes": "yx"}, "do not fit"),
     "no x": (np.ones((2, 8, 9)), {"axes": "tzy"}, "y and x among them"),

@@ -67,6 +67,17 @@ def test_json_line(picture, capsys, tmp_path):
     assert len(report["misfit"]) == 2
 
 
+def test_effective_particles_are_said(picture, capsys, tmp_path):
+    few = ["--sampler", "tds", "--set", "particles=2", "--steps", "2", "--samples", "3", "--noise", "20"]
+    output = tmp_path / "out.tif"
+    code, out, _ = run(capsys, "restore", picture / "image.tif", "-o", output, *few, "--region", "y=0:32,x=0:32", "--json")
+    report = json.loads(out.splitlines()[-1])
+    assert code == 0
+    assert len(report["effective_particles"]) == 3
+    assert all(1 <= count <= 2 for count in report["effective_particles"])
+    assert read_metadata(output)["napari-diffprior"]["effective_particles"] == report["effective_particles"]
+
+
 def test_replay_gives_the_same_pixels(restored, capsys):
     code, out, _ = run(capsys, "replay", restored, "--json")
     assert code == 0

@@ -122,6 +122,8 @@ class PlaneResult:
         Coverage factor of the prior at this noise; None if the prior has none.
     facts : dict
         What was found out about the plane's data, see ``Job.facts``.
+    effective : tuple of float
+        Effective number of particles of each sample, see ``State.effective``; empty for methods without particles.
     """
 
     mean: Array
@@ -132,6 +134,7 @@ class PlaneResult:
     noise: float
     factor: float | None
     facts: dict[str, Any] = field(default_factory=dict)
+    effective: tuple[float, ...] = ()
 
     def quantile(self, level: float) -> Array:
         """Value below which the truth lies with a probability; see ``uncertainty.quantile``."""
@@ -142,7 +145,8 @@ class PlaneResult:
     def record(self) -> dict[str, Any]:
         """What is said of the plane in the provenance."""
         found: dict[str, Any] = {"noise_sigma": self.noise, "misfit": [round(value, 6) for value in self.misfit]}
-        return found | {"calls": self.calls, "coverage_factor": self.factor, **self.facts}
+        particles = {"effective_particles": [round(value, 3) for value in self.effective]} if self.effective else {}
+        return found | particles | {"calls": self.calls, "coverage_factor": self.factor, **self.facts}
 
 
 def poll(cancelled: Callable[[], bool] | None) -> None:
@@ -190,6 +194,7 @@ def restore_plane(
     running, calls = Running(job.shape), 0
     kept: list[Array] = []
     misfits: list[float] = []
+    effective: list[float] = []
     for number, part in enumerate(parts):
         noise = KeyedNoise(recipe.seed, part, position)
         for state in sampler.run(job.measurement, denoiser, noise):
@@ -199,13 +204,14 @@ def restore_plane(
             running.add(sample)
             if keep:
                 kept.append(sample)
-        misfits.extend(float(value) for value in state.misfit)
+        misfits.extend(state.misfit.tolist())
+        effective.extend([] if state.effective is None else state.effective.tolist())
         calls = state.calls
     factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
     samples = np.stack(kept) if kept else np.zeros((0, *job.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
     facts = {**job.facts, **_tiles(engine.denoiser), **said}
-    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts)
+    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts, tuple(effective))
 
 
 def unchanged(image: Array, upsample: int = 1) -> PlaneResult:

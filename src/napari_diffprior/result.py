@@ -17,6 +17,7 @@ from .uncertainty import quantile, trust
 
 Array = np.ndarray[Any, Any]
 COUNTED = ("saturated_pixels", "hot_pixels")  # of all planes
+PARTICLES = "effective_particles"
 QUANTILES = {"low": 0.05, "high": 0.95}
 
 
@@ -59,6 +60,11 @@ class Restoration:
         """Where the result lies in the image: centre of its first pixel, and its steps, in pixels of the image."""
         axes, region = self.provenance["axes"], self.recipe.region or {}
         return place_of(axes, [region.get(letter, (0, 0))[0] for letter in axes], self.recipe.upsample)
+
+    @property
+    def effective(self) -> tuple[float, ...]:
+        """Effective number of particles of each sample (Kong 1992), the mean over planes; empty without particles."""
+        return tuple(self.provenance.get(PARTICLES, ()))
 
     @property
     def calibrated(self) -> bool:
@@ -147,6 +153,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     factors = [record["coverage_factor"] for record in restored if record["coverage_factor"] is not None]
     known = sum(factors) / len(factors) if len(factors) == len(restored) else None
     misfits = [value for record in restored for value in record["misfit"]]
+    particles = [record[PARTICLES] for record in restored if PARTICLES in record]
     summary = {
         "axes": layout.axes,
         "noise_sigma": float(np.mean([record["noise_sigma"] for record in restored])),
@@ -154,6 +161,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
         "calls": max(record["calls"] for record in restored),
         "coverage_factor": known,
         "not_calibrated": _spread_of(recipe) or trust(misfits, recipe.samples, known),
+        **({PARTICLES: [round(float(value), 3) for value in np.mean(particles, axis=0)]} if particles else {}),
         **{name: sum(r.get(name, 0) for r in restored) for name in COUNTED if any(name in r for r in restored)},
     }
     if layout.count == 1:

@@ -187,7 +187,7 @@ def _inputs(story: dict[str, Any], output: Path) -> dict[str, Path | None]:
 def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, scheduler: str | None) -> dict[str, Any]:
     """Restore the input files into the output files, and say how it went."""
     from ..files import restore_files
-    from ..result import COUNTED
+    from ..result import COUNTED, PARTICLES
 
     story = drive_with_bar(restore_files(inputs, outputs, recipe, scheduler=scheduler))
     reason = story["not_calibrated"]
@@ -201,7 +201,7 @@ def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, sc
         "prior": story["prior"],
         "device": story["device"],
         "seed": recipe.seed,
-        **{name: story[name] for name in COUNTED if name in story},
+        **{name: story[name] for name in (PARTICLES, *COUNTED) if name in story},
     }
 
 

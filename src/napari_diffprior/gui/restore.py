@@ -250,6 +250,8 @@ class RestoreWidget(Container):
         doubt = f"; not calibrated: {result.reason}" if result.reason else ""
         words = {"saturated_pixels": "saturated pixels are lower bounds", "hot_pixels": "hot pixels were left out"}
         told = "".join(f"; {count} {text}" for name, text in words.items() if (count := result.provenance.get(name)))
+        if result.effective:
+            told += f"; {sum(result.effective) / len(result.effective):.1f} effective particles"
         self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{told}{doubt}"
         self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Not calibrated: std is only a hint."
 
