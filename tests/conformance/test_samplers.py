@@ -31,7 +31,7 @@ from napari_diffprior.samplers.ddrm import DDRM
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.samplers.diffpir import DiffPIR
 from napari_diffprior.samplers.dps import DPS
-from napari_diffprior.samplers.schedules import TIMESTEPS, ddpm_sigma
+from napari_diffprior.samplers.schedules import TIMESTEPS, begin, ddpm_sigma
 from napari_diffprior.samplers.score_ald import ScoreALD
 from napari_diffprior.samplers.sdedit import SDEdit
 from napari_diffprior.testing import check_manners, check_sampler, gaussian_problem
@@ -486,6 +486,24 @@ def test_without_data_every_sampler_draws_from_the_prior(sampler: Any) -> None:
     assert rms <= 0.08
     low, high = prior_band(sampler)
     assert low <= ratio <= high, ratio
+
+
+@pytest.mark.parametrize("sampler", [DPS(steps=300, start=100), ScoreALD(steps=300, start=100)], ids=repr)
+def test_a_start_in_little_noise_draws_from_the_prior_too(sampler: Any) -> None:
+    prior = typing.cast("GaussianPrior", gaussian_problem(double=False).prior)
+    blank = Measurement(torch.full((1, 1, 1, 32), 0.7), Nothing(), Gaussian(sigma=0.1), (1, 1, 32))
+    rms, ratio = prior_ratio(draw(sampler, blank, prior, BatchNoise(0, 2000)), prior)
+    assert rms <= 0.08
+    assert 0.88 <= ratio <= 1.15, ratio
+
+
+@pytest.mark.parametrize("sigma", [0.05, 3.0])
+def test_the_start_is_the_noised_posterior_of_a_gaussian_prior(sigma: float) -> None:
+    problem = gaussian_problem()
+    x = begin(problem.measurement, problem.prior, sigma, BatchNoise(0, 20_000))
+    variance = problem.variance + sigma**2
+    assert ((x.mean(0) - problem.mean[0]).abs() <= 4.5 * (variance / 20_000).sqrt()).all()
+    assert float((x.var(0) / variance).mean()) == pytest.approx(1, abs=0.02)
 
 
 def weighs_noise(sampler: Any) -> bool:

@@ -13,7 +13,7 @@ from ..operators.contract import jacobian_transpose
 from ..params import Ui, params
 from .contract import State
 from .guidance import best_length
-from .schedules import ancestral, from_timestep
+from .schedules import ancestral, begin, from_timestep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ class DPS:
         sigmas = from_timestep(prior, self.start, self.steps)
         gain = measurement.gain
         if x is None:
-            x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
+            x = begin(measurement, prior, sigmas[0], noise)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0, back, pull, norm = _denoise_and_pull(measurement, prior, x, sigma)
             if self.guidance == "calibrated":

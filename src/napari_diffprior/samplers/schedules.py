@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..operators.contract import is_linear
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -70,6 +72,20 @@ def drowned(prior: Denoiser, measurement: Measurement, steps: int) -> list[float
     spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
     start = min(50 * spread, prior.sigma_max)
     return karras(start, lowest(measurement, prior, 0.1, start), steps)
+
+
+def begin(measurement: Measurement, prior: Denoiser, sigma: float, noise: NoiseStream) -> Tensor:
+    """Image in noise sigma to begin from: a draw of the data's Gaussian given y, noised; shape (B, C, H, W).
+
+    Noise alone is right only where sigma drowns the image. Below that a sampler keeps what it begins with wherever the
+    measurement says nothing, and must begin with x0 + sigma z, with x0 as near the posterior as no network call makes it:
+    N(0, R) with the covariance R of the data, conditioned exactly. An operator that is not linear gives noise alone.
+    """
+    fresh = sigma * noise.normal(measurement.shape, measurement.y)
+    if not is_linear(measurement.operator):
+        return fresh
+    data = prior.error(math.inf, measurement.shape, measurement.y)
+    return fresh + measurement.condition(fresh.new_zeros(fresh.shape), data, noise)
 
 
 def ancestral(x: Tensor, x0: Tensor, sigma: float, lower: float, noise: NoiseStream, eta: float = 1.0) -> Tensor:

@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 from ..params import Ui, params
 from ..priors.contract import denoise
 from .contract import State
-from .schedules import ancestral, from_timestep
+from .schedules import ancestral, begin, from_timestep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ class ScoreALD:
         """Yield a state after each network call."""
         sigmas = from_timestep(prior, self.start, self.steps)
         if x is None:
-            x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
+            x = begin(measurement, prior, sigmas[0], noise)
         inner = 1 if self.mode == "predictor" else self.inner
         total, call = self.steps * inner, 0
         for sigma, lower in pairwise(sigmas):
