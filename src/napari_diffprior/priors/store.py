@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..device import keep_memory
 from ..registry import nearest
 from .covariance import SpectrumTable
 from .coverage import CoverageTable
@@ -210,6 +211,11 @@ def _load(
     network = _load_network(unet_of(folder))
     _check_label(network, folder, label)
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    if device == "cpu":
+        from .lean import lean
+
+        keep_memory()
+        lean(network)
     edm = scheduler.get("_class_name") == "EDMEulerScheduler"
     make = EdmPrior if edm else NetworkPrior
     made = make(
