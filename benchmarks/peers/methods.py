@@ -16,11 +16,14 @@ import torch
 from napari_diffprior.bench.pictures import clean_pictures
 from napari_diffprior.bench.tasks import Task, make_task
 from napari_diffprior.measurement import Intensity
+from napari_diffprior.priors.network import NetworkPrior
+from napari_diffprior.priors.sigma import SigmaTable
 from napari_diffprior.priors.store import find_prior, load_prior
 from napari_diffprior.restoration import restore
 
 Array = np.ndarray[Any, Any]
 START = 500  # timestep at which SDEdit begins
+WEIGHTS: dict[tuple[str, str], dict[str, Any]] = {}  # of deepinv's methods, for 256 x 256 and 30 calls; see tune.py
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,21 @@ def ours(sampler: str, **options: Any) -> Callable[[Problem], Array]:
 # ---------------------------------------------------------------- deepinv
 
 
+def plain_prior(problem: Problem) -> NetworkPrior:
+    """The same weights in the network that diffusers makes of them, without what this package does to be fast."""
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    folder = find_prior(problem.prior)
+    network = UNet2DModel.from_pretrained(folder / "unet", use_safetensors=True).eval().requires_grad_(False)
+    scheduler = DDPMScheduler.from_pretrained(folder / "scheduler")
+    half: Any = "float32" if problem.precision == "float32" else "bfloat16"
+    levels = len(network.config["block_out_channels"])
+    prediction = scheduler.config["prediction_type"]
+    return NetworkPrior(
+        network, SigmaTable.from_scheduler(scheduler), prediction, None, multiple=2 ** (levels - 1), precision=half
+    )
+
+
 class Unit(torch.nn.Module):
     """The prior as deepinv's denoisers are: images in [0, 1], noise in the same unit; counts its calls."""
 
@@ -107,13 +125,14 @@ def _physics(problem: Problem) -> tuple[Any, torch.Tensor]:
     return deepinv.physics.Inpainting(img_size=(1, *task.image.shape), mask=keep, noise_model=noise), y * keep
 
 
-def peer(make: Callable[[Any, Problem], Any]) -> Callable[[Problem], Array]:
-    """A method of deepinv."""
+def peer(name: str, **setting: Any) -> Callable[[Problem], Array]:
+    """A method of deepinv, with the weights that ``tune.py`` found best or with one's own."""
 
     def run(problem: Problem) -> Array:
+        weights = setting or WEIGHTS.get((name, problem.task.name), {})
         physics, y = _physics(problem)
-        denoiser = Unit(load_prior(problem.prior, "cpu", "float32" if problem.precision == "float32" else "bfloat16"))
-        restored = make(denoiser, problem)(y, physics, seed=problem.seed + 1)  # its seed 0 means none
+        denoiser = Unit(plain_prior(problem))
+        restored = PEERS[name](denoiser, problem, **weights)(y, physics, seed=problem.seed + 1)  # its seed 0 means none
         assert denoiser.calls in (problem.calls, problem.calls - 1), f"{denoiser.calls} calls, not {problem.calls}"
         model = (2 * restored[0, 0].double() - 1).cpu().numpy()
         top, left = ((got - want) // 2 for got, want in zip(model.shape, problem.task.image.shape, strict=True))
@@ -123,18 +142,18 @@ def peer(make: Callable[[Any, Problem], Any]) -> Callable[[Problem], Array]:
     return run
 
 
-def _dps(denoiser: Any, problem: Problem) -> Any:
+def _dps(denoiser: Any, problem: Problem, **weights: Any) -> Any:
     from deepinv.sampling import DPS
 
-    return DPS(denoiser, num_steps=problem.calls + 1, rng=torch.Generator())
+    return DPS(denoiser, num_steps=problem.calls + 1, rng=torch.Generator(), **weights)
 
 
-def _diffpir(denoiser: Any, problem: Problem) -> Any:
+def _diffpir(denoiser: Any, problem: Problem, **weights: Any) -> Any:
     from deepinv.optim import L2
     from deepinv.sampling import DiffPIR
 
     noise = problem.task.noise / problem.intensity.scale / 2
-    return DiffPIR(denoiser, L2(), sigma=noise, max_iter=problem.calls)
+    return DiffPIR(denoiser, L2(), sigma=noise, max_iter=problem.calls, **weights)
 
 
 def _ddrm(denoiser: Any, problem: Problem) -> Any:
@@ -153,6 +172,9 @@ def _posterior(denoiser: Any, problem: Problem) -> Any:
         sde=VariancePreservingDiffusion(alpha=1.0),
         solver=DDPMSolver(timesteps=times, rng=torch.Generator()),
     )
+
+
+PEERS: dict[str, Callable[..., Any]] = {"dps": _dps, "diffpir": _diffpir, "ddrm": _ddrm, "posterior": _posterior}
 
 
 # ---------------------------------------------------------------- diffusers
@@ -177,11 +199,11 @@ def diffusers_sdedit(problem: Problem) -> Array:
 
 
 PAIRS: dict[str, tuple[Callable[[Problem], Array], Callable[[Problem], Array], tuple[str, ...]]] = {
-    "dps": (ours("dps"), peer(_dps), ("scattered", "deblur")),
-    "dps, published guidance": (ours("dps", guidance="norm"), peer(_dps), ("scattered", "deblur")),
-    "diffpir": (ours("diffpir"), peer(_diffpir), ("scattered", "deblur")),
-    "ddrm": (ours("ddrm"), peer(_ddrm), ("scattered",)),
-    "score_ald": (ours("score_ald"), peer(_posterior), ("scattered", "deblur")),
+    "dps": (ours("dps"), peer("dps"), ("scattered", "deblur")),
+    "dps, published guidance": (ours("dps", guidance="norm"), peer("dps"), ("scattered", "deblur")),
+    "diffpir": (ours("diffpir"), peer("diffpir"), ("scattered", "deblur")),
+    "ddrm": (ours("ddrm"), peer("ddrm"), ("scattered",)),
+    "score_ald": (ours("score_ald"), peer("posterior"), ("scattered", "deblur")),
     "sdedit": (ours("sdedit", start=START, repeats=1), diffusers_sdedit, ("denoise",)),
-    "decoupled": (ours("decoupled"), peer(_dps), ("scattered", "deblur")),
+    "decoupled": (ours("decoupled"), peer("dps"), ("scattered", "deblur")),
 }

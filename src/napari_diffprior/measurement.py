@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain
+from .conjugate_gradients import conjugate_gradients
+from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from .noise.contract import NoiseModel
     from .priors.contract import Covariance
+    from .priors.modes import Modes
     from .rng import NoiseStream
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
+LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0008
 
 
 @dataclass(frozen=True)
@@ -198,12 +199,56 @@ class Measurement:
         iterations : int
             Most iterations.
         """
+        modes = error.whitened(self.operator) if hasattr(error, "whitened") else None
+        if modes is not None and reach_of(self.operator) <= LONGEST_GAP:
+            return self._condition_modes(mean, modes, noise, tolerance, iterations)
         weights = self.noise.precision(self.operator.apply(mean))
         for _ in range(getattr(self.noise, "newton", 0)):
             centre = mean + error.apply(self._pull(mean, error, weights, None, tolerance, iterations))
             weights = self.noise.precision(self.operator.apply(centre))
         drawn = mean if noise is None else mean + error.draw(noise, mean)
         return drawn + error.apply(self._pull(drawn, error, weights, noise, tolerance, iterations))
+
+    def _condition_modes(
+        self, mean: Tensor, modes: Modes, noise: NoiseStream | None, tolerance: float, iterations: int
+    ) -> Tensor:
+        """The same in coordinates z in which the error is white: x = mean + S z, with S S^T = R.
+
+        The conjugate gradients then lower ||W^1/2 (y - A x)||^2 + |z|^2 at each iteration, wherever they end.
+        """
+        expected = self.operator.apply(mean)
+        weights = self.noise.precision(expected)
+        for _ in range(getattr(self.noise, "newton", 0)):
+            centre = self._solve_modes(expected, modes, weights, None, tolerance, iterations)
+            weights = self.noise.precision(expected + modes.data(centre))
+        if noise is None:
+            return mean + modes.image(self._solve_modes(expected, modes, weights, None, tolerance, iterations))
+        white = modes.white(noise.normal((*modes.shape[:-2], *modes.grid), mean))
+        found = self._solve_modes(expected + modes.data(white), modes, weights, noise, tolerance, iterations)
+        return mean + modes.image(white + found)
+
+    def _solve_modes(
+        self,
+        expected: Tensor,
+        modes: Modes,
+        weights: float | Tensor,
+        noise: NoiseStream | None,
+        tolerance: float,
+        iterations: int,
+    ) -> Tensor:
+        """(S^T A^T W A S + 1)^-1 S^T A^T W^1/2 (W^1/2 (y - expected) - e), for frozen weights W."""
+        root = weights**0.5
+        right = root * (self.y - expected)
+        if noise is not None:
+            right = right + noise.normal(right.shape[1:], right)
+        return conjugate_gradients(
+            lambda z: z + modes.adjoint(weights * modes.data(z)),
+            modes.adjoint(root * right),
+            modes.preconditioner(self.sigma**-2),
+            tolerance,
+            iterations,
+            right.square().flatten(1).sum(1),
+        )
 
     def pull(self, mean: Tensor, error: Covariance, tolerance: float = 1e-3, iterations: int = 50) -> Tensor:
         """A^T (A R A^T + V)^-1 (y - A mean): the score of the data at an estimate with error covariance R.
@@ -246,55 +291,3 @@ class Measurement:
 
         u = conjugate_gradients(system, right, preconditioner, tolerance, iterations)
         return self.adjoint(root * u)
-
-
-def conjugate_gradients(
-    system: Callable[[Tensor], Tensor],
-    right: Tensor,
-    preconditioner: Callable[[Tensor], Tensor],
-    tolerance: float,
-    iterations: int,
-) -> Tensor:
-    """Solve a symmetric positive system for each sample of a batch on its own.
-
-    A sample that has converged stands still, so that the others' iterations cannot change it. It has when an iteration adds
-    little to the energy u^T S u of its solution: what the error of a data step is worth in units of the noise (Hestenes &
-    Stiefel 1952, theorem 6:1). The residual falls later, where a few directions that hardly matter converge slowly.
-
-    Parameters
-    ----------
-    system, preconditioner : callable
-        Linear maps on batches.
-    right : Tensor, shape (B, ...)
-        Right-hand side.
-    tolerance : float
-        Square root of the share of the energy that an iteration must add to go on.
-    iterations : int
-        Most iterations.
-
-    Returns
-    -------
-    Tensor, shape (B, ...)
-    """
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
-
-    solution = right.new_zeros(right.shape)
-    residual = right
-    direction = preconditioned = preconditioner(residual)
-    power = dot(residual, preconditioned)
-    energy, active = power.new_zeros(power.shape), power > 0
-    for _ in range(iterations):
-        product = system(direction)
-        length = (power / dot(direction, product)).nan_to_num(0.0) * active
-        solution = solution + length * direction
-        residual = residual - length * product  # never in place: it may be the direction, where nothing preconditions
-        energy = energy + length * power
-        active = active & (length * power > tolerance**2 * energy)
-        if not bool(active.any()):
-            break
-        preconditioned = preconditioner(residual)
-        previous, power = power, dot(residual, preconditioned)
-        direction = preconditioned + (power / previous).nan_to_num(0.0) * direction
-    return solution

@@ -89,7 +89,7 @@ class ForgottenConjugate(Blur):
     """A planted bug: the adjoint filters with the transfer function and not with its conjugate."""
 
     def adjoint(self, y: torch.Tensor) -> torch.Tensor:
-        return self._filter(self.embed(y), self.transfer)
+        return self._filter(self.embed(y), self.spectrum)
 
 
 class ShiftedEmbedding(Blur):
@@ -155,6 +155,18 @@ def test_conditional_mean_is_stationary_and_equals_a_dense_solve(name: str, shap
         system = a @ r @ a.T + 0.3**2 * torch.eye(len(a), dtype=torch.float64)
         u = torch.linalg.solve(system, (measurement.y - operator.apply(mean)).flatten())
         assert torch.allclose(x.flatten(), mean.flatten() + r @ a.T @ u, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["blur", "compose", "identity", "mask", "motion"])
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_data_step_is_the_same_in_modes_and_in_measurements(name: str, drawn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    measurement, mean = problem(name, (9, 8), 1, batch=3)
+    error = spectrum().covariance(0.5, mean.shape[1:], mean).scaled(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
+    found = []
+    for longest in (1e9, 0.0):
+        monkeypatch.setattr("napari_diffprior.measurement.LONGEST_GAP", longest)
+        found.append(measurement.condition(mean, error, KeyedNoise(0, range(3)) if drawn else None, 1e-12, 500))
+    assert torch.allclose(*found, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", LINEAR)

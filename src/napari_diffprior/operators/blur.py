@@ -29,7 +29,6 @@ class Blur:
     name: ClassVar[str] = "blur"
 
     def __init__(self, psf: Tensor, grid: Sequence[int]) -> None:
-        import torch
         from scipy.fft import next_fast_len
 
         self.grid = tuple(grid)
@@ -37,9 +36,7 @@ class Blur:
         self.domain = tuple(next_fast_len(n + 2 * reach, real=True) for n, reach in zip(grid, self.halo, strict=True))
         self.kernel = psf / psf.sum()
         self._axes = tuple(range(-psf.ndim, 0))
-        kernel = psf.new_zeros(self.domain)
-        kernel[tuple(slice(side) for side in psf.shape)] = self.kernel
-        self.transfer = torch.fft.rfftn(kernel.roll([-reach for reach in self.halo], self._axes))
+        self.spectrum = Blur.transfer(self, self.domain)
 
     def _filter(self, x: Tensor, transfer: Tensor) -> Tensor:
         import torch
@@ -61,11 +58,20 @@ class Blur:
 
     def apply(self, x: Tensor) -> Tensor:
         """Blurred image on the measured grid."""
-        return self.extract(self._filter(x, self.transfer))
+        return self.extract(self._filter(x, self.spectrum))
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Correlation with the PSF, on the canvas."""
-        return self._filter(self.embed(y), self.transfer.conj())
+        return self._filter(self.embed(y), self.spectrum.conj())
+
+    def transfer(self, shape: Sequence[int]) -> Tensor:
+        """Transfer function H on the real-FFT grid of a shape at least as large as the PSF."""
+        import torch
+
+        kernel = self.kernel.new_zeros(tuple(shape))
+        kernel[tuple(slice(side) for side in self.kernel.shape)] = self.kernel
+        found: Tensor = torch.fft.rfftn(kernel.roll([-reach for reach in self.halo], self._axes))
+        return found
 
     def response(self, shape: Sequence[int]) -> Tensor:
         """Power response |H|^2 on the real-FFT grid of a shape at least as large as the PSF."""
@@ -73,8 +79,6 @@ class Blur:
 
         power: Tensor = torch.fft.rfftn(self.kernel, s=tuple(shape)).abs().square()
         return power
-
-    filter_power = response
 
     @classmethod
     def example(cls, shape: Sequence[int], rng: np.random.Generator) -> Blur:

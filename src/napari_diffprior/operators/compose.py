@@ -29,7 +29,7 @@ class Compose:
     extract: Callable[[Tensor], Tensor]
     embed: Callable[[Tensor], Tensor]
     response: Callable[[tuple[int, int]], Any]
-    filter_power: Callable[[tuple[int, int]], Any]
+    transfer: Callable[[tuple[int, int]], Any]
     precondition: Callable[[Tensor, Tensor, tuple[int, int], float], Tensor]
 
     def __init__(self, *operators: Any) -> None:
@@ -41,8 +41,8 @@ class Compose:
         for method in ("adjoint", "extract", "embed", "response"):
             if all(offers(part, method) for part in self.parts):
                 setattr(self, method, getattr(self, f"_{method}"))
-        if all(offers(part, "filter_power") for part in self.parts) and not any(_gaps(part) for part in self.parts[1:]):
-            self.filter_power = self._filter_power  # gaps that a filter acts on are no product of filters
+        if all(offers(part, "transfer") for part in self.parts) and not any(_gaps(part) for part in self.parts[1:]):
+            self.transfer = self._transfer  # gaps that a filter acts on are no product of filters
         self._sampler = next((i for i, part in enumerate(self.parts) if hasattr(part, "precondition")), None)
         if self._sampler is not None and self._can_precondition(self._sampler):
             self.precondition = self._precondition
@@ -71,8 +71,8 @@ class Compose:
     def _response(self, shape: tuple[int, int]) -> Any:
         return math.prod(part.response(shape) for part in self.parts)
 
-    def _filter_power(self, shape: tuple[int, int]) -> Any:
-        return math.prod(part.filter_power(shape) for part in self.parts)
+    def _transfer(self, shape: tuple[int, int]) -> Any:
+        return math.prod(part.transfer(shape) for part in self.parts)
 
     def _can_precondition(self, sampler: int) -> bool:
         before, behind = self.parts[:sampler], self.parts[sampler + 1 :]

@@ -23,8 +23,8 @@ class Operator(Protocol):
     - ``reach``: how far in pixels what is not measured lies from what is; 1 if it does not say;
     - ``response(shape)``: its approximate power response ``|H|^2`` on the real-FFT grid of a shape, for the
       preconditioner of the data step;
-    - ``filter_power(shape)``: ``|H|^2`` on the same grid, if A R A^T is exactly ``extract F^-1 |H|^2 R F embed`` for a
-      stationary R; then the data step costs one pair of FFTs instead of three;
+    - ``transfer(shape)``: its transfer function H on the same grid, if A is exactly ``extract F^-1 H F`` on fields of any shape
+      that holds its domain; then an iteration of the data step costs one pair of FFTs instead of three;
     - ``gaps = True``, if it leaves out pixels of its domain;
     - ``precondition(r, power, grid, variance)`` instead of ``response``: approximately (A R A^T + variance)^-1 r for a
       stationary R with this power on the real-FFT ``grid``; symmetric and positive. Without either the data step goes

@@ -34,7 +34,7 @@ class Identity:
         """Power response: 1 at every frequency."""
         return 1.0
 
-    filter_power = response
+    transfer = response
 
     @classmethod
     def example(cls, shape: tuple[int, int], rng: np.random.Generator) -> Identity:

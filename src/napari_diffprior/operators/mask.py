@@ -61,7 +61,7 @@ class Mask:
         """Power response of the average pixel: the share of measured pixels."""
         return self.share
 
-    def filter_power(self, shape: tuple[int, int]) -> float:
+    def transfer(self, shape: tuple[int, int]) -> float:
         """No filter, only gaps."""
         return 1.0
 

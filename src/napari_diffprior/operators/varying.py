@@ -26,14 +26,14 @@ class VaryingBlur(Blur):
     """
 
     name: ClassVar[str] = "varying"
-    filter_power = None  # type: ignore[assignment] # it is no single filter
+    transfer = None  # type: ignore[assignment] # it is no single filter
 
     def __init__(self, psfs: Tensor, grid: Sequence[int]) -> None:
         import torch
 
         unit = psfs / psfs.sum((-2, -1), keepdim=True)
         super().__init__(unit.mean((0, 1)), grid)
-        self.transfers = torch.stack([Blur(psf, grid).transfer for row in unit for psf in row])
+        self.transfers = torch.stack([Blur(psf, grid).spectrum for row in unit for psf in row])
         tall, wide = (
             _tents(count, n, reach, length, psfs)
             for count, n, reach, length in zip(psfs.shape[:2], grid, self.halo, self.domain, strict=True)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 class Covariance(Protocol):
     """Covariance R of the denoiser's error, for images of one shape."""
 
-    mean_variance: float
+    @property
+    def mean_variance(self) -> float:
+        """Mean variance of a pixel."""
+        ...
 
     def apply(self, x: Tensor) -> Tensor:
         """R x."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ..operators.contract import offers
 from ..operators.identity import Identity
 from ..operators.mask import Mask
+from .modes import Modes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,13 +67,17 @@ class Stationary:
     """
 
     def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int]) -> None:
+        self.power, self.grid, self.shape = power, grid, tuple(shape)
+        # Of the operator of a data step, kept for its iterations.
+        self._gain: tuple[Any, float, Tensor] | None = None
+        self._modes: tuple[Any, Modes] | None = None
+
+    @cached_property
+    def mean_variance(self) -> float:
+        """Variance of a pixel, the mean over the images of a batch."""
         import torch
 
-        self.power, self.grid, self.shape = power, grid, tuple(shape)
-        self.mean_variance = float(torch.fft.irfft2(power, s=grid)[..., 0, 0].mean())
-        # Of preconditioner and system, kept for the iterations of a data step.
-        self._gain: tuple[Any, float, Tensor] | None = None
-        self._filter_power: tuple[Any, Tensor] | None = None
+        return float(torch.fft.irfft2(self.power, s=self.grid)[..., 0, 0].mean())
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -93,14 +99,18 @@ class Stationary:
         power = self.power / (1 + stiffness.view(-1, 1, 1) * self.power)
         return Stationary(power, self.grid, (self.shape[0], len(stiffness), *self.shape[1:]))
 
+    def whitened(self, operator: Any) -> Modes | None:
+        """Coordinates in which the error is white; None where the operator is no filter of planes."""
+        if len(self.shape) != 3 or not offers(operator, "transfer", "response", "embed", "extract"):
+            return None
+        if self._modes is None or self._modes[0] is not operator:
+            self._modes = (operator, Modes(self.power, self.grid, self.shape, operator))
+        return self._modes[1]
+
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
-        if len(self.shape) != 3 or not offers(operator, "filter_power", "embed", "extract"):
-            return None
-        if self._filter_power is None or self._filter_power[0] is not operator:
-            self._filter_power = (operator, operator.filter_power(self.grid) * self.power)
-        spread: Tensor = operator.extract(self._filter(operator.embed(u), self._filter_power[1]))
-        return spread
+        modes = self.whitened(operator)
+        return None if modes is None else modes.data(modes.adjoint(u))
 
     def solve(self, x: Tensor, operator: Any, variance: float) -> Tensor | None:
         """Solution as if the measurement covered the whole periodic grid: the preconditioner of the data step."""
@@ -199,6 +209,7 @@ class SpectrumTable:
         return Measured(torch.as_tensor(power).to(like), grid, shape)
 
 
+@lru_cache(maxsize=8)
 def _radius(grid: tuple[int, int]) -> Array:
     """Radial frequency on the real-FFT grid, cycles per pixel."""
     radius: Array = np.hypot(np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None])

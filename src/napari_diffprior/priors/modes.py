@@ -1,0 +1,87 @@
+"""A stationary error in independent coordinates, and what a measurement sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Modes:
+    """R = S S^T with S from the Fourier modes of a padded grid to images, and A S.
+
+    In these coordinates the error is white and what a measurement says of it is nearly diagonal, so that an iteration of
+    the data step costs one pair of FFTs. Coordinates are the real and imaginary parts on the real-FFT grid, shape
+    (B, C, *half grid, 2), scaled so that a plain dot product counts every mode once.
+
+    Parameters
+    ----------
+    power : Tensor, shape (*half grid) or (B, 1, *half grid)
+        Spectrum of R; its mean over the full grid is the pixel variance.
+    grid : (int, int)
+        FFT shape.
+    shape : (int, int, int)
+        (C, H, W) of the images.
+    operator : Operator
+        With ``transfer``, ``response``, ``embed`` and ``extract``.
+    """
+
+    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int], operator: Any) -> None:
+        import torch
+
+        self.grid, self.shape, self.operator = grid, tuple(shape), operator
+        twice = power.new_full((grid[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
+        twice[0] = 1.0
+        if grid[1] % 2 == 0:
+            twice[-1] = 1.0
+        self._white = _pairs(twice.sqrt())
+        self._image = _pairs((power / twice).sqrt())
+        data = torch.as_tensor(operator.transfer(grid)) * (power / twice).sqrt()
+        self._data, self._back = _pairs(data), _pairs(data.conj() * twice)
+        self._seen = operator.response(grid) * power
+
+    def white(self, field: Tensor) -> Tensor:
+        """Coordinates of a field of white noise, shape (B, C, *grid)."""
+        return self._modes(field, self._white)
+
+    def image(self, modes: Tensor) -> Tensor:
+        """S z, shape (B, C, H, W)."""
+        return self._field(modes, self._image)
+
+    def data(self, modes: Tensor) -> Tensor:
+        """A S z."""
+        seen: Tensor = self.operator.extract(self._field(modes, self._data))
+        return seen
+
+    def adjoint(self, data: Tensor) -> Tensor:
+        """S^T A^T u."""
+        return self._modes(self.operator.embed(data), self._back)
+
+    def preconditioner(self, weight: float) -> Callable[[Tensor], Tensor]:
+        """Map z to (1 + w S^T A^T A S)^-1 z, as if gaps took the same share of every mode."""
+        gain = _pairs(1 / (1 + weight * self._seen))
+        return lambda modes: modes * gain
+
+    def _modes(self, field: Tensor, gain: Tensor) -> Tensor:
+        import torch
+
+        return _times(torch.view_as_real(torch.fft.rfft2(field, s=self.grid, norm="ortho")), gain)
+
+    def _field(self, modes: Tensor, gain: Tensor) -> Tensor:
+        import torch
+
+        field: Tensor = torch.fft.irfft2(torch.view_as_complex(_times(modes, gain)), s=self.grid, norm="ortho")
+        return field[..., : self.shape[-2], : self.shape[-1]]
+
+
+def _pairs(gain: Tensor) -> Tensor:
+    """A real gain for real and imaginary parts each, which multiplies faster than one for both; a complex one as it is."""
+    return gain if gain.is_complex() else gain[..., None].expand(*gain.shape, 2).contiguous()
+
+
+def _times(modes: Tensor, gain: Tensor) -> Tensor:
+    import torch
+
+    return torch.view_as_real(torch.view_as_complex(modes) * gain) if gain.is_complex() else modes * gain
