@@ -17,7 +17,7 @@ Corner = tuple[int, int, int]  # sample, top, left
 MULTIPLE = 8  # of pixels, in grown tiles: networks halve the resolution several times
 LONGEST = 4.0  # patches in a grown tile
 GROWN_OVERLAP = 1 / 16
-BATCH_PIXELS = 2**18  # in one call of the network on a CPU: 0.3 GB, 1.2 GB with its gradient
+BATCH_PIXELS = 2**16  # in one call of the network on a CPU: beyond, tensors are mapped anew each time, for a sixth of the time
 BYTES_PER_PIXEL = 10_000  # of a call with its gradient, float32; decides how much of a GPU's free memory a batch may take
 
 

@@ -53,7 +53,7 @@ def _as_stack(layout: Layout, image: Array) -> Array:
 
 
 class ResultOutput:
-    """A live layer while it runs, then the result layers; the input layer is not touched.
+    """A live layer while it runs, which becomes the restored one, and the other result layers; the input is not touched.
 
     Parameters
     ----------
@@ -82,10 +82,23 @@ class ResultOutput:
             self._live.translate = place["translate"]
 
     def finish(self, result: "Restoration") -> None:
-        """Add the result layers; the samples too if they were asked for."""
-        self.close()
-        for layer in placed(self._source, result, bool(result.recipe.keep_samples)):
+        """Show the result layers; the samples too if they were asked for."""
+        restored, *others = placed(self._source, result, bool(result.recipe.keep_samples))
+        if not self._become(restored):
+            self.close()
+            _add(self._viewer, restored)
+        for layer in others:
             _add(self._viewer, layer)
+
+    def _become(self, restored: Any) -> bool:
+        """Turn the live layer into the restored one, as the user may have set its look; napari takes long to replace it."""
+        live = self._live
+        if live is None or live not in self._viewer.layers or restored.rgb:
+            return False
+        live.data, live.translate, live.metadata = restored.data, restored.translate, restored.metadata
+        live.name = restored.name
+        self._live = None
+        return True
 
     def close(self) -> None:
         """Remove the live layer."""

@@ -1,6 +1,7 @@
 """The dock widget "Restore image"."""
 
 import math
+import time
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -225,7 +226,9 @@ class RestoreWidget(Container):
         layer = self.inputs.image.value
         self._request, self._output = request, output(self._viewer, layer, request.layout)
         stop = Event()
-        self._run = Run(worker.restore_steps(request, stop), stop, f"{title} {layer.name}", self)
+        self._live_pace = worker.LivePace()
+        steps = worker.restore_steps(request, stop, self._live_pace)
+        self._run = Run(steps, stop, f"{title} {layer.name}", self)
         self._reason = ""
         self.message.value = "Loading the prior..."
         self.restore.text, self.preview.enabled = "Cancel", False
@@ -240,7 +243,9 @@ class RestoreWidget(Container):
         left = "" if math.isnan(seconds_left) else f", about {duration(seconds_left)} left"
         self.message.value = f"Step {progress.step} of {progress.total}{left}, misfit {progress.misfit:.2f}"
         if progress.preview is not None and self._output is not None:
+            started, pace = time.monotonic(), self._live_pace
             self._output.show(progress.preview, progress.position)
+            QTimer.singleShot(0, lambda: pace.took(time.monotonic() - started))  # after it was painted
 
     def finished(self, result: "Restoration") -> None:
         """Add the result and say how it went."""

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..params import from_dict, to_dict
 from ..train.loop import TrainSettings
 
 EVENTS, ERRORS, PROCESS, SETTINGS, STOP = "events.jsonl", "errors.txt", "process.json", "train.yaml", "stop"
+NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class TrainingRun:
         started, number = process.startDetached()
         if not started:
             raise ValueError(f"the training could not be started: {process.errorString()}.")
+        _give_way(number)
         (self.folder / PROCESS).write_text(json.dumps({"pid": number, "created": _created(number)}))
 
     def stop(self) -> None:
@@ -140,6 +143,12 @@ class TrainingRun:
     def grids(self) -> list[Path]:
         """Pictures of samples, oldest first."""
         return sorted(self.folder.glob("*.png"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _give_way(number: int) -> None:
+    """Lower the priority of a process, so that napari stays quick beside it."""
+    with suppress(psutil.Error):  # it has ended, or the system forbids it
+        psutil.Process(number).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else NICENESS)
 
 
 def _created(number: int) -> float | None:

@@ -26,6 +26,7 @@ R = TypeVar("R")
 Array = np.ndarray[Any, Any]
 PROGRESS_SECONDS = 0.1
 PREVIEW_SECONDS = 1.0
+PREVIEW_SHARE = 0.02
 
 
 class RestorationFailed(Exception):
@@ -83,6 +84,26 @@ class Progress:
     position: tuple[int, ...] = ()
 
 
+class LivePace:
+    """When the next live image is due: once a second, or more seldom where drawing one would slow the run down."""
+
+    def __init__(self) -> None:
+        self._seconds = PREVIEW_SECONDS
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for one; if so, the next waits from now on."""
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+    def took(self, seconds: float) -> None:
+        """Learn how long one took to be drawn: they may use 2 % of the time."""
+        self._seconds = max(PREVIEW_SECONDS, seconds / PREVIEW_SHARE)
+
+
 def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restoration]":
     """Start the core's generator; the stop event is polled at each step and each batch of tiles."""
     from ..restoration import restore_iter
@@ -90,8 +111,10 @@ def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restorat
     return restore_iter(request.image, request.mask, request.psf, recipe=request.recipe, cancelled=stop.is_set)
 
 
-def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, Restoration | None]":
-    """Run a restoration, reporting at most ten times a second.
+def restore_steps(
+    request: Request, stop: Event, pace: LivePace | None = None
+) -> "Generator[Progress, None, Restoration | None]":
+    """Run a restoration, reporting at most ten times a second, with an image when the pace says so.
 
     Returns
     -------
@@ -104,7 +127,8 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
         For every RuntimeError of the core, which the worker would swallow, and when memory runs out.
     """
     inner = open_run(request, stop)
-    reported = previewed = time.monotonic()
+    pace = pace or LivePace()
+    reported = time.monotonic()
     try:
         while not stop.is_set():
             update, result = _next(inner)
@@ -113,8 +137,8 @@ def restore_steps(request: Request, stop: Event) -> "Generator[Progress, None, R
             now = time.monotonic()
             if now - reported < PROGRESS_SECONDS:
                 continue
-            image = update.preview() if request.live and now - previewed >= PREVIEW_SECONDS else None
-            reported, previewed = now, now if image is not None else previewed
+            reported = now
+            image = update.preview() if request.live and pace.due() else None
             yield Progress(update.step, update.total, update.misfit, image, update.position)
         return None
     finally:
