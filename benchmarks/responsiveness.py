@@ -1,8 +1,8 @@
 """What a restoration costs in napari: its time beside the same call in a script, and how long the window stands still.
 
-In a real window the BPAE sample's gaps are filled from the dock "Restore image", in turns with ``restore``
-called directly. A timer that is due every 5 ms, and another thread that looks at the clock, see the gaps: between two
-ticks of the timer the window answers to nobody. With ``--train DATA`` the dock "Train prior" trains beside it.
+In a real window the BPAE sample's gaps are filled from the dock "Restore image", in turns with ``restore`` called
+directly. Afterwards the same runs go on beside a timer that is due every 5 ms: between two of its ticks the window answers
+to nobody. With ``--train DATA`` the dock "Train prior" trains meanwhile.
 
     xvfb-run -a -s "-screen 0 1600x1200x24" python benchmarks/responsiveness.py [--turns 5] [--train FOLDER]
 """
@@ -14,8 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +46,13 @@ class Gaps:
         self.found.append(((now - self._last) * 1e3, self._phase()))
         self._last = now
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Nothing counts meanwhile: the main thread is busy by intention."""
-        self._timer.stop()
-        yield
+    def skip(self) -> None:
+        """Do not count what was since the last tick: the main thread was busy by intention."""
         self._last = time.perf_counter()
-        self._timer.start(TICK_MS)
 
-    def report(self, title: str) -> None:
+    def report(self) -> None:
         """Longest gap of each phase, and how many were too long."""
-        sys.stdout.write(f"{title}: gaps between ticks that are due every {TICK_MS} ms\n")
+        sys.stdout.write(f"gaps between ticks that are due every {TICK_MS} ms\n")
         for phase in dict.fromkeys(phase for _, phase in self.found):
             gaps = sorted(gap for gap, when in self.found if when == phase)
             over = sum(gap > LIMIT_MS for gap in gaps)
@@ -66,7 +61,6 @@ class Gaps:
                 f"  {phase}: median {middle:.1f} ms, 99.9 % {high:.0f} ms, longest {gaps[-1]:.0f} ms,"
                 f" {over} of {len(gaps)} above {LIMIT_MS} ms\n"
             )
-        self.found.clear()
 
 
 def wait(condition: Callable[[], bool]) -> None:
@@ -108,6 +102,43 @@ def start_training(viewer: Any, data: Path, folder: Path) -> Any:
     return widget
 
 
+def compare_times(viewer: Any, widget: Any, turns: int, samples: int) -> None:
+    """Print the time of a worker, and from the click to the layers, beside that of a script; they take turns."""
+    image, mask, _ = bpae()
+    seconds: dict[str, list[float]] = {"script": [], "click": [], "worker": []}
+    for _ in range(turns):
+        seconds["script"].append(restore(image, mask, samples=samples).seconds)
+        seconds["click"].append(run_widget(widget))
+        seconds["worker"].append(viewer.layers["BPAE restored"].metadata["napari-diffprior"]["seconds"])
+        remove_results(viewer)
+    middle = {name: statistics.median(times) for name, times in seconds.items()}
+    for name, time_ in middle.items():
+        ratio, times = time_ / middle["script"], ", ".join(f"{one:.2f}" for one in seconds[name])
+        sys.stdout.write(f"{name}: median {time_:.2f} s of {times}; {ratio:.3f} x script\n")
+
+
+def watch_gaps(viewer: Any, widget: Any, turns: int) -> None:
+    """Print the gaps of the event loop while it is idle, runs, and shows results."""
+    phase = {"now": "idle"}
+    gaps = Gaps(lambda: phase["now"])
+    for _ in range(turns):
+        for_seconds(1)
+        phase["now"] = "restoring"
+        run_widget(widget)
+        phase["now"] = "idle"
+        for_seconds(1)
+        gaps.skip()
+        remove_results(viewer)
+        gaps.skip()
+    gaps.report()
+
+
+def remove_results(viewer: Any) -> None:
+    """Make room for the next result."""
+    for layer in [layer for layer in viewer.layers if layer.name in {"BPAE restored", "BPAE std"}]:
+        viewer.layers.remove(layer)
+
+
 def main() -> None:
     """Print the ratio of times and the gaps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,38 +150,18 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.open_sample("napari-diffprior", "bpae")
     _, widget = viewer.window.add_plugin_dock_widget("napari-diffprior", "Restore image")
-    recipe = Recipe(samples=arguments.samples)
-    widget.show_recipe(recipe)
+    widget.show_recipe(Recipe(samples=arguments.samples))
     wait(lambda: "..." not in widget.chip.value)
-    image, mask, _ = bpae()
     run_widget(widget)  # loads the prior
-    phase = {"now": "idle"}
-    gaps = Gaps(lambda: phase["now"])
-    for_seconds(2)
-    seconds: dict[str, list[float]] = {"script": [], "widget": [], "worker": []}
+    remove_results(viewer)
+    if arguments.train is None:
+        compare_times(viewer, widget, arguments.turns, arguments.samples)
     with tempfile.TemporaryDirectory() as folder:
         trained = start_training(viewer, arguments.train, Path(folder)) if arguments.train else None
-        for _ in range(arguments.turns):
-            if trained is None:
-                with gaps.paused():
-                    seconds["script"].append(restore(image, mask, samples=arguments.samples).seconds)
-            phase["now"] = "restoring"
-            seconds["widget"].append(run_widget(widget))
-            seconds["worker"].append(viewer.layers["BPAE restored"].metadata["napari-diffprior"]["seconds"])
-            phase["now"] = "idle"
-            for_seconds(1)
-            for layer in [layer for layer in viewer.layers if layer.name in {"BPAE restored", "BPAE std"}]:
-                viewer.layers.remove(layer)
-        gaps.report("training meanwhile" if trained else "alone")
+        watch_gaps(viewer, widget, arguments.turns)
         if trained is not None:
             trained.train.native.click()
             wait(lambda: trained._run is None)
-    middle = {name: statistics.median(times) for name, times in seconds.items() if times}
-    for name, time_ in middle.items():
-        sys.stdout.write(f"{name}: median {time_:.2f} s of {', '.join(f'{one:.2f}' for one in seconds[name])}\n")
-    if "script" in middle:
-        sys.stdout.write(f"worker / script {middle['worker'] / middle['script']:.3f}\n")
-        sys.stdout.write(f"from the click to the layers / script {middle['widget'] / middle['script']:.3f}\n")
     viewer.close()
 
 

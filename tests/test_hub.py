@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_diffprior import cli, list_priors
-from napari_diffprior.priors.store import PRIORS_VARIABLE, find_prior, load_prior, prior_info, split_label
+from napari_diffprior.priors.store import PRIORS_VARIABLE, find_prior, load_prior, own_priors, prior_info, split_label
 from napari_diffprior.testing import check_prior
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -116,6 +116,9 @@ def test_a_folder_of_ones_own_priors(cache, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(PRIORS_VARIABLE, str(tmp_path / "mine"))
     assert [info.name for info in list_priors()] == ["microscopy", "yeast"]
     assert find_prior("yeast") == tmp_path / "mine" / "yeast"
+    monkeypatch.delenv(PRIORS_VARIABLE)
+    assert own_priors().parts[-2:] == ("napari-diffprior", "priors")
+    monkeypatch.setenv(PRIORS_VARIABLE, str(tmp_path / "mine"))
     monkeypatch.setenv("COLUMNS", "300")
     assert cli.run(["list"]) == 0
     out = capsys.readouterr().out

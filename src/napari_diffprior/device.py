@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +67,15 @@ def _has_bfloat16(name: str) -> bool:
     capabilities = torch.backends.cpu.get_cpu_capability()
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return "AVX512" in capabilities and probe is not None and bool(probe())
+
+
+def let_threads_sleep() -> None:
+    """Let torch's threads sleep while they wait for each other, unless the environment says otherwise.
+
+    They spin by default, and beside another busy process everything takes many times as long. It counts for a torch that is
+    imported later.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def keep_memory() -> None:

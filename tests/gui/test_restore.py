@@ -281,6 +281,20 @@ def test_an_error_is_a_notification_and_leaves_a_usable_widget(model, widget, fa
     assert "cells restored" in names(model)
 
 
+def test_the_live_layer_becomes_the_result(qtbot, model, widget, fake):
+    fake.steps, fake.seconds = 30, 0.05
+    widget.start_or_cancel()
+    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    live = model.layers["cells (restoring)"]
+    live.colormap = "viridis"
+    qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
+    assert names(model) == ["cells", "gaps", "cells restored", "cells std"]
+    assert model.layers["cells restored"] is live
+    assert live.colormap.name == "viridis"
+    assert live.metadata["napari-diffprior"]["recipe"]
+    assert live in widget.inputs.image.choices
+
+
 def test_the_input_may_vanish_while_it_runs(qtbot, model, widget, fake):
     fake.steps, fake.seconds = 30, 0.05
     widget.start_or_cancel()

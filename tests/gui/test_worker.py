@@ -37,6 +37,26 @@ def test_progress_is_throttled(fake, request_):
     assert any(one.preview is not None for one in seen)
 
 
+def test_live_images_are_as_seldom_as_drawing_them_is_slow(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(worker.time, "monotonic", lambda: now[0])
+    pace = worker.LivePace()
+
+    def seen(until):
+        times = []
+        while now[0] < until:
+            now[0] += 0.25
+            if pace.due():
+                times.append(now[0])
+        return times
+
+    assert seen(4) == [1, 2, 3, 4]
+    pace.took(0.1)
+    assert seen(20) == [9, 14, 19]
+    pace.took(0.001)
+    assert seen(22) == [20.25, 21.25]
+
+
 def test_stop_ends_it_and_closes_the_core(fake, request_):
     fake.steps, fake.seconds = 1000, 0.005
     stop = Event()

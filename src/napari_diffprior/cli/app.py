@@ -6,6 +6,8 @@ import sys
 
 from cyclopts import App, CycloptsError
 
+from ..device import let_threads_sleep
+
 app = App(name="diffprior", help="Restore scientific images with diffusion priors, and say how sure it is.", version_flags=[])
 check = App(name="check", help="Check a prior or a sampler, and print what it is.")
 bench = App(name="bench", help="Measure quality, coverage and speed on this machine.")
@@ -16,6 +18,7 @@ MISTAKE = 2
 
 def main() -> None:
     """Entry point: a mistake of the caller's is one sentence on stderr and exit code 2."""
+    let_threads_sleep()
     sys.exit(run(sys.argv[1:]))
 
 

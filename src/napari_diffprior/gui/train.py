@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, Label, PushButton, Select
 from napari.layers import Image
-from platformdirs import user_data_path
 from qtpy.QtCore import QSettings, QTimer
 
 from ..params import from_dict
-from ..priors.store import list_priors
+from ..priors.store import list_priors, own_priors
 from ..train.loop import FINE_TUNING_RATE, TrainSettings
 from .form import editor, fields_of, fill, value_of
 from .layer_choice import follow_layers, is_role
@@ -261,7 +260,7 @@ def last_output() -> Path:
     if stored:
         return Path(str(stored))
     cache = preferences().cache_folder
-    return (Path(cache) if cache else user_data_path(PLUGIN, appauthor=False)) / "priors" / "my-prior"
+    return (Path(cache) / "priors" if cache else own_priors()) / "my-prior"
 
 
 def remember_output(output: Path) -> None:

@@ -111,9 +111,7 @@ def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restorat
     return restore_iter(request.image, request.mask, request.psf, recipe=request.recipe, cancelled=stop.is_set)
 
 
-def restore_steps(
-    request: Request, stop: Event, pace: LivePace | None = None
-) -> "Generator[Progress, None, Restoration | None]":
+def restore_steps(request: Request, stop: Event, pace: LivePace | None = None) -> "Generator[Progress, None, Restoration | None]":
     """Run a restoration, reporting at most ten times a second, with an image when the pace says so.
 
     Returns
@@ -242,8 +240,9 @@ def explain(error: RuntimeError | MemoryError) -> str:
 
 def warm_up() -> "Device":
     """Import what a run needs and say where it would run; takes seconds, so not in the main thread."""
-    import diffusers  # noqa: F401
+    from ..device import choose_device, let_threads_sleep
 
-    from ..device import choose_device
+    let_threads_sleep()
+    import diffusers  # noqa: F401
 
     return choose_device()

@@ -44,17 +44,24 @@ class PriorInfo:
 def list_priors() -> list[PriorInfo]:
     """Priors that can be used by name.
 
-    Those of the package, those in the folder that the environment variable ``NAPARI_DIFFPRIOR_PRIORS`` names, and
-    those of the Hugging Face hub that are in the cache.
+    Those of the package, those in the user's folder of priors (`own_priors`), and those of the Hugging Face hub that are
+    in the cache.
     """
     found = [_describe(folder.name, folder) for home in _homes() for folder in sorted(home.iterdir()) if _is_prior(folder)]
     return found + [_describe(name, folder) for name, folder in cached() if _is_prior(folder)]
 
 
+def own_priors() -> Path:
+    """The user's folder of priors: the one that ``NAPARI_DIFFPRIOR_PRIORS`` names, else where the system keeps such data."""
+    from platformdirs import user_data_path
+
+    own = os.environ.get(PRIORS_VARIABLE)
+    return Path(own) if own else user_data_path("napari-diffprior", appauthor=False) / "priors"
+
+
 def _homes() -> list[Path]:
     """Folders of priors: the package's own, and the user's if there is one."""
-    own = os.environ.get(PRIORS_VARIABLE)
-    return [EMBEDDED, *([Path(own)] if own and Path(own).is_dir() else [])]
+    return [home for home in (EMBEDDED, own_priors()) if home.is_dir()]
 
 
 def _is_prior(folder: Path) -> bool:
