@@ -168,17 +168,21 @@ def restore_chunks(
                 record = json.loads(text)
                 done[tuple(record["position"])] = record
                 yield _progress(record, len(done), layout, parts["mean"])
-        summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
-        story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
-    except BaseException:
+    finally:
         if not done:  # nothing that a later run could take up
             _remove(parts)
-        raise
+    summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
+    story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
+    _finish(parts, outputs, story)
+    return story
+
+
+def _finish(parts: Mapping[str, Path], outputs: Mapping[str, Path], story: Mapping[str, Any]) -> None:
+    """Give the finished stores their provenance and their names."""
     shutil.rmtree(parts["mean"] / RECORDS)
     for kind, path in outputs.items():
         set_metadata(parts[kind], {"napari-diffprior": story})
         move_into_place(parts[kind], path)
-    return story
 
 
 def _part_name(path: Path, token: str) -> Path:

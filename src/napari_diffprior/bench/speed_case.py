@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..device import Device
+    from ..recipe import Recipe
 
 
 @params
@@ -75,6 +76,13 @@ def needed(calls: list[tuple[tuple[int, ...], bool]]) -> list[tuple[tuple[int, .
     return kept
 
 
+def _recipe(case: Case, noise: float) -> Recipe:
+    from ..restoration import make_recipe
+
+    place = {"device": case.device, "precision": case.precision}
+    return make_recipe(case.sampler, case.steps, noise=noise, samples=case.batch, batch=case.batch, **place)
+
+
 def measure(case: Case) -> dict[str, Any]:
     """Medians over the repetitions of a case.
 
@@ -89,22 +97,14 @@ def measure(case: Case) -> dict[str, Any]:
     """
     from ..device import choose_device
     from ..priors.store import load_prior
-    from ..restoration import make_recipe, restore_iter
+    from ..restoration import restore_iter
     from ..tiling import TiledDenoiser
 
     device = choose_device(case.device, case.precision)
     prior = copy.copy(load_prior(case.prior, device.name, device.precision))
     recorder = prior.network = Recorder(prior.network)
     task = _task(case.size)
-    recipe = make_recipe(
-        case.sampler,
-        case.steps,
-        noise=task.noise,
-        samples=case.batch,
-        batch=case.batch,
-        device=case.device,
-        precision=case.precision,
-    )
+    recipe = _recipe(case, task.noise)
 
     def restore() -> tuple[float, Any]:
         started = time.perf_counter()

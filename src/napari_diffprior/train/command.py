@@ -64,14 +64,20 @@ def train_prior(
         emit({"event": "data", "images": len(kept), "held_out": len(held), "skipped": skipped})
         write_json(run_folder / "skipped.json", skipped)
     started = time.monotonic()
-    progress = train(kept, held, run_folder, settings, emit)
+    train(kept, held, run_folder, settings, emit)
     run = Run.open(run_folder, settings)
     if not run.main:
         return
-    facts = {
-        "licence": licence,
-        "attribution": attribution,
-        "command": _command(data, output, settings),
+    facts = {"licence": licence, "attribution": attribution, "command": _command(data, output, settings)}
+    facts |= _story(run, kept, held, settings)
+    write_prior(run.averaged_network(), output, held, settings, facts)
+    emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
+
+
+def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, Any]:
+    """What a training has seen and done, for the card."""
+    progress = run.progress
+    found = {
         "machine": _machine(run.accelerator.device.type, run.accelerator.num_processes),
         "collections": collections(kept),
         "images": len(kept),
@@ -81,10 +87,7 @@ def train_prior(
         "seconds": round(progress.seconds),
         "history": progress.history,
     }
-    if settings.from_prior:
-        facts["started_from"] = _ancestry(settings.from_prior)
-    write_prior(run.averaged_network(), output, held, settings, facts)
-    emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
+    return {**found, "started_from": _ancestry(settings.from_prior)} if settings.from_prior else found
 
 
 def _ancestry(prior: str) -> list[dict[str, Any]]:
