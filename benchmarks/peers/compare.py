@@ -96,7 +96,7 @@ class Side:
 def compare(pair: str, task: str, options: argparse.Namespace) -> dict[str, Any]:
     """One row: both sides in turns, the first turn of each being the warm-up."""
     common = {"name": task, "size": options.size, "prior": options.prior, "seed": options.seed}
-    ours_calls = options.calls if pair != "decoupled" else options.few
+    ours_calls = options.ours or (options.calls if pair != "decoupled" else options.few)
     sides = [
         Side(pair, 0, {**common, "calls": ours_calls, "precision": options.precision, "untiled": options.untiled}),
         Side(pair, 1, {**common, "calls": options.calls, "precision": options.peer_precision, "untiled": True}),
@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", help="by default those of each pair")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--calls", type=int, default=30, help="network calls of each side")
+    parser.add_argument("--ours", type=int, help="calls of our side, if not as many as the peer's")
     parser.add_argument("--few", type=int, default=20, help="calls of decoupled, beside the peer's DPS at --calls")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Precision = Literal["auto", "float32", "bfloat16"]
 KEPT_MEMORY = 256 * 2**20  # bytes that a process on the CPU holds on to between calls of the network
 LARGEST_KEPT = 32 * 2**20  # bytes of one block of them; glibc takes no more
+FEW_VALUES = 2**18  # in a tensor, below which a second thread takes longer to wake than it saves
 
 
 @dataclass(frozen=True)
@@ -90,3 +96,19 @@ def keep_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(-3, LARGEST_KEPT)  # M_MMAP_THRESHOLD
         library.mallopt(-1, KEPT_MEMORY)  # M_TRIM_THRESHOLD
+
+
+@contextmanager
+def few_threads(like: Tensor) -> Iterator[None]:
+    """One thread on the CPU for many short operations on tensors as small as ``like``."""
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1 or like.device.type != "cpu" or like.numel() > FEW_VALUES:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .conjugate_gradients import conjugate_gradients
+from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
 
 if TYPE_CHECKING:
@@ -152,8 +153,8 @@ class Measurement:
         """Error covariance of these very images: R, times what their residuals say that held-out images did not.
 
         With weights W = V^-1, E (y - A D)^T W (y - A D) = k tr(W A R A^T) + m; each sample's factor k is taken from
-        its own residual, and never below 1. The trace is one Hutchinson estimate with fixed signs. A covariance
-        that is exact, or that cannot be scaled, stays as it is.
+        its own residual, and never below 1. The trace is known where A is a filter with gaps, elsewhere it is
+        one Hutchinson estimate with fixed signs. A covariance that is exact, or that cannot be scaled, stays as it is.
 
         Parameters
         ----------
@@ -164,13 +165,19 @@ class Measurement:
         """
         if not hasattr(error, "scaled") or not is_linear(self.operator):
             return error
-        expected = self.operator.apply(mean)
-        weights = self.noise.precision(expected)
-        chi2 = self._chi2(expected, weights)
-        signs = fixed_signs(expected)
-        root = weights**0.5
-        trace = (signs * root * self.spread(root * signs, error)).flatten(1).mean(1) / self._share(weights)
-        return cast("Covariance", error.scaled(((chi2 - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
+        with few_threads(mean):
+            expected = self.operator.apply(mean)
+            weights = self.noise.precision(expected)
+            trace = self._diagonal(weights, error, expected).flatten(1).mean(1) / self._share(weights)
+            return cast("Covariance", error.scaled(((self._chi2(expected, weights) - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
+
+    def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
+        """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""
+        variance = error.measured_variance(self.operator) if hasattr(error, "measured_variance") else None
+        if variance is not None:
+            return like.new_full(like.shape, variance) * weights
+        signed = fixed_signs(like) * weights**0.5
+        return signed * self.spread(signed, error)
 
     def condition(
         self,
@@ -200,14 +207,15 @@ class Measurement:
             Most iterations.
         """
         modes = error.whitened(self.operator) if hasattr(error, "whitened") else None
-        if modes is not None and reach_of(self.operator) <= LONGEST_GAP:
-            return self._condition_modes(mean, modes, noise, tolerance, iterations)
-        weights = self.noise.precision(self.operator.apply(mean))
-        for _ in range(getattr(self.noise, "newton", 0)):
-            centre = mean + error.apply(self._pull(mean, error, weights, None, tolerance, iterations))
-            weights = self.noise.precision(self.operator.apply(centre))
-        drawn = mean if noise is None else mean + error.draw(noise, mean)
-        return drawn + error.apply(self._pull(drawn, error, weights, noise, tolerance, iterations))
+        with few_threads(mean):
+            if modes is not None and reach_of(self.operator) <= LONGEST_GAP:
+                return self._condition_modes(mean, modes, noise, tolerance, iterations)
+            weights = self.noise.precision(self.operator.apply(mean))
+            for _ in range(getattr(self.noise, "newton", 0)):
+                centre = mean + error.apply(self._pull(mean, error, weights, None, tolerance, iterations))
+                weights = self.noise.precision(self.operator.apply(centre))
+            drawn = mean if noise is None else mean + error.draw(noise, mean)
+            return drawn + error.apply(self._pull(drawn, error, weights, noise, tolerance, iterations))
 
     def _condition_modes(
         self, mean: Tensor, modes: Modes, noise: NoiseStream | None, tolerance: float, iterations: int
@@ -242,7 +250,7 @@ class Measurement:
         if noise is not None:
             right = right + noise.normal(right.shape[1:], right)
         return conjugate_gradients(
-            lambda z: z + modes.adjoint(weights * modes.data(z)),
+            modes.normal(weights, right),
             modes.adjoint(root * right),
             modes.preconditioner(self.sigma**-2),
             tolerance,

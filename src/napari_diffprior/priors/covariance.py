@@ -107,6 +107,12 @@ class Stationary:
             self._modes = (operator, Modes(self.power, self.grid, self.shape, operator))
         return self._modes[1]
 
+    def measured_variance(self, operator: Any) -> float | None:
+        """Variance of a measured value without noise, the same for all; None where the operator is no filter of planes."""
+        if len(self.shape) != 3 or not offers(operator, "transfer"):
+            return None
+        return Stationary(self.power * abs(operator.transfer(self.grid)) ** 2, self.grid, self.shape).mean_variance
+
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
         modes = self.whitened(operator)

@@ -59,6 +59,23 @@ class Modes:
         """S^T A^T u."""
         return self._modes(self.operator.embed(data), self._back)
 
+    def normal(self, weights: float | Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """Map z to z + S^T A^T W A S z: to cut out the measurement, weigh it and put it back is to weigh the grid.
+
+        Parameters
+        ----------
+        weights : float or Tensor
+            W.
+        like : Tensor
+            Measurement of the shape that W is for.
+        """
+        from torch.nn.functional import pad
+
+        inside = self.operator.embed(weights + like.new_zeros(like.shape))
+        missing = [grid - side for grid, side in zip(self.grid, inside.shape[-2:], strict=True)]
+        window = pad(inside, (0, missing[1], 0, missing[0]))
+        return lambda modes: modes + self._modes(window * self._grid_field(modes, self._data), self._back)
+
     def preconditioner(self, weight: float) -> Callable[[Tensor], Tensor]:
         """Map z to (1 + w S^T A^T A S)^-1 z, as if gaps took the same share of every mode."""
         gain = _pairs(1 / (1 + weight * self._seen))
@@ -69,11 +86,14 @@ class Modes:
 
         return _times(torch.view_as_real(torch.fft.rfft2(field, s=self.grid, norm="ortho")), gain)
 
-    def _field(self, modes: Tensor, gain: Tensor) -> Tensor:
+    def _grid_field(self, modes: Tensor, gain: Tensor) -> Tensor:
         import torch
 
         field: Tensor = torch.fft.irfft2(torch.view_as_complex(_times(modes, gain)), s=self.grid, norm="ortho")
-        return field[..., : self.shape[-2], : self.shape[-1]]
+        return field
+
+    def _field(self, modes: Tensor, gain: Tensor) -> Tensor:
+        return self._grid_field(modes, gain)[..., : self.shape[-2], : self.shape[-1]]
 
 
 def _pairs(gain: Tensor) -> Tensor:
