@@ -21,8 +21,8 @@ from napari_diffprior.testing import check_operator
 OPERATORS = sorted(registered("operator"))
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
 SEEDS = st.integers(0, 2**32 - 1)
-# Without a preconditioner the iterations amplify rounding: at most 4e-9 in 300 draws of "function", more in projections.
-ROUNDING = {"function": 1e-7, "radon": 1e-6}
+# Without a preconditioner the iterations amplify rounding: at most 4e-9 in 300 draws of "function", 1.2e-6 in 40 of projections.
+ROUNDING = {"function": 1e-7, "radon": 1e-5}
 LINEAR = [name for name in OPERATORS if is_linear(registered("operator")[name].example((6, 7), np.random.default_rng(0)))]
 
 
