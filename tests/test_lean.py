@@ -63,3 +63,18 @@ def test_doubling_pixels_and_convolving_is_a_transposed_convolution() -> None:
     x, weight = torch.randn(2, 3, 5, 7, dtype=torch.float64), torch.randn(4, 3, 3, 3, dtype=torch.float64)
     expected = conv2d(interpolate(x, scale_factor=2.0, mode="nearest"), weight, padding=1)
     assert torch.allclose(conv_transpose2d(x, merged(weight), stride=2, padding=1), expected, rtol=0, atol=1e-12)
+
+
+def test_short_operations_run_on_one_thread_and_leave_the_number_as_it_was() -> None:
+    from napari_diffprior.device import FEW_VALUES, few_threads
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for size, within in ((10, 1), (FEW_VALUES + 1, 2)):
+            with pytest.raises(ValueError, match="in between"), few_threads(torch.empty(size)):
+                assert torch.get_num_threads() == within
+                raise ValueError("in between")
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
