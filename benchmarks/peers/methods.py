@@ -23,7 +23,12 @@ from napari_diffprior.restoration import restore
 
 Array = np.ndarray[Any, Any]
 START = 500  # timestep at which SDEdit begins
-WEIGHTS: dict[tuple[str, str], dict[str, Any]] = {}  # of deepinv's methods, for 256 x 256 and 30 calls; see tune.py
+WEIGHTS: dict[tuple[str, str], dict[str, Any]] = {  # of deepinv's methods, for 256 x 256 and 30 calls; see tune.py
+    ("dps", "scattered"): {"guidance": "annealed", "weight": 5.0},
+    ("dps", "deblur"): {"guidance": "annealed", "weight": 3.0},
+    ("diffpir", "scattered"): {"lambda_": 0.3, "zeta": 1.0},
+    ("diffpir", "deblur"): {"lambda_": 7.0, "zeta": 1.0},
+}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ python=.venv/bin/python
 # What deepinv imports, and what the restoring half of this package does.
 "$python" -m pip install --quiet -c "$constraints" \
     einops h5py matplotlib natsort requests torchmetrics tqdm \
-    annotated-types diffusers pydantic safetensors scikit-image scipy tifffile
+    annotated-types diffusers platformdirs pydantic safetensors scikit-image scipy tifffile
 "$python" -m pip install --quiet --no-deps -e ../..
 "$python" compare.py --help >/dev/null
 printf 'ready: %s benchmarks/peers/compare.py --help\n' "benchmarks/peers/$python"

@@ -15,8 +15,8 @@ from typing import Any
 from compare import declare_torchvision_operators
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
-    "dps": [{"guidance": "norm", "weight": weight} for weight in (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)]
-    + [{"guidance": "annealed", "weight": weight} for weight in (0.1, 0.3, 1.0, 3.0)],
+    "dps": [{"guidance": "norm", "weight": weight} for weight in (1.0, 3.0, 10.0, 30.0)]
+    + [{"guidance": "annealed", "weight": weight} for weight in (0.3, 1.0, 3.0, 5.0, 7.0, 10.0)],
     "diffpir": [
         {"lambda_": weight, "zeta": share} for weight, share in itertools.product((0.3, 1.0, 3.0, 7.0, 20.0), (0.1, 0.5, 1.0))
     ],

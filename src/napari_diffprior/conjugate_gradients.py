@@ -42,9 +42,11 @@ def conjugate_gradients(
     -------
     Tensor, shape (B, ...)
     """
+    from torch.linalg import vecdot
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
-        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.ndim - 1))
+        product: Tensor = vecdot(a.flatten(1), b.flatten(1))
+        return product.view(-1, *[1] * (a.ndim - 1))
 
     solution = right.new_zeros(right.shape)
     residual = right

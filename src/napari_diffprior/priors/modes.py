@@ -44,7 +44,7 @@ class Modes:
 
     def white(self, field: Tensor) -> Tensor:
         """Coordinates of a field of white noise, shape (B, C, *grid)."""
-        return self._modes(field, self._white)
+        return _times(self._spectrum(field), self._white)
 
     def image(self, modes: Tensor) -> Tensor:
         """S z, shape (B, C, H, W)."""
@@ -57,7 +57,7 @@ class Modes:
 
     def adjoint(self, data: Tensor) -> Tensor:
         """S^T A^T u."""
-        return self._modes(self.operator.embed(data), self._back)
+        return _times(self._spectrum(self.operator.embed(data)), self._back)
 
     def normal(self, weights: float | Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
         """Map z to z + S^T A^T W A S z: to cut out the measurement, weigh it and put it back is to weigh the grid.
@@ -69,22 +69,30 @@ class Modes:
         like : Tensor
             Measurement of the shape that W is for.
         """
+        import torch
         from torch.nn.functional import pad
 
         inside = self.operator.embed(weights + like.new_zeros(like.shape))
         missing = [grid - side for grid, side in zip(self.grid, inside.shape[-2:], strict=True)]
         window = pad(inside, (0, missing[1], 0, missing[0]))
-        return lambda modes: modes + self._modes(window * self._grid_field(modes, self._data), self._back)
+
+        def system(modes: Tensor) -> Tensor:
+            spectrum = self._spectrum(window * self._grid_field(modes, self._data))
+            if self._back.is_complex():
+                return modes + _times(spectrum, self._back)
+            return torch.addcmul(modes, spectrum, self._back)
+
+        return system
 
     def preconditioner(self, weight: float) -> Callable[[Tensor], Tensor]:
         """Map z to (1 + w S^T A^T A S)^-1 z, as if gaps took the same share of every mode."""
         gain = _pairs(1 / (1 + weight * self._seen))
         return lambda modes: modes * gain
 
-    def _modes(self, field: Tensor, gain: Tensor) -> Tensor:
+    def _spectrum(self, field: Tensor) -> Tensor:
         import torch
 
-        return _times(torch.view_as_real(torch.fft.rfft2(field, s=self.grid, norm="ortho")), gain)
+        return torch.view_as_real(torch.fft.rfft2(field, s=self.grid, norm="ortho"))
 
     def _grid_field(self, modes: Tensor, gain: Tensor) -> Tensor:
         import torch

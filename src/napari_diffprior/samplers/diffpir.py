@@ -43,7 +43,7 @@ class DiffPIR:
     )
     lambda_: Annotated[float, Gt(0), Ui("Lambda", "weight of the prior; unused when calibrated")] = 1.0
     zeta: Annotated[float, Ge(0), Le(1), Ui("Zeta", "share of fresh noise, 0 to 1; unused when calibrated")] = 0.1
-    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 16
+    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 12
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield a state after each network call."""
