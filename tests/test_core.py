@@ -17,9 +17,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy.signal import fftconvolve
 
 from napari_diffprior.device import choose_device
-from napari_diffprior.measurement import Intensity, Measurement, conjugate_gradients
+from napari_diffprior.intensity import Intensity
+from napari_diffprior.job import make_job
+from napari_diffprior.measurement import Measurement, conjugate_gradients
 from napari_diffprior.noise.estimate import estimate_sigma
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.identity import Identity
@@ -230,6 +233,19 @@ def test_intensity_of_any_type_of_image(kind: Any) -> None:
     image = np.array([[0, 1, 1], [0, 1, 0]], dtype=kind)
     intensity = Intensity.of(image)
     assert intensity.to_model(image.astype(float)).min() == pytest.approx(-1, abs=0.01)
+
+
+def test_lines_were_brighter_than_their_blur() -> None:
+    """Lines two pixels wide of height 10, blurred to a peak of 3.8: the range must hold most of what they were."""
+    image = np.zeros((96, 96), np.float32)
+    image[:, 20::24] = image[:, 21::24] = 10
+    psf = gaussian_psf(2.0)
+    measured = fftconvolve(image, psf, mode="valid")
+    blurred, plain = (make_job(measured, None, kernel, Recipe(noise=0.1)).intensity for kernel in (psf, np.ones((1, 1))))
+    assert plain.high == pytest.approx(3.8, abs=0.1)
+    assert 1.5 * plain.high < blurred.high <= 10
+    assert blurred.low == plain.low
+    assert plain.high == pytest.approx(Intensity.of(measured).high)  # nothing was blurred, nothing changes
 
 
 def test_a_constant_range_is_refused() -> None:

@@ -9,7 +9,8 @@ import torch
 from scipy.special import gammaln
 from scipy.stats import gamma, norm
 
-from napari_diffprior.measurement import Intensity, Measurement
+from napari_diffprior.intensity import Intensity
+from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.camera import estimate_camera
 from napari_diffprior.noise.censored import Censored
 from napari_diffprior.noise.gaussian import Gaussian

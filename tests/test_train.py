@@ -18,9 +18,9 @@ from skimage.io import imsave
 from napari_diffprior import cli
 from napari_diffprior.io import Calibration, write_tiff, write_zarr
 from napari_diffprior.noise.estimate import estimate_sigma
-from napari_diffprior.priors.store import load_prior
+from napari_diffprior.priors.store import WEIGHTS, load_prior
 from napari_diffprior.train import data, loop
-from napari_diffprior.train.command import train_prior
+from napari_diffprior.train.command import recalibrate, train_prior
 from napari_diffprior.train.state import FILE, Run
 
 
@@ -188,11 +188,22 @@ def test_one_command_makes_a_prior(folder, tmp_path):
     assert (rms > 0).all()
     assert len(card["error_spectrum"]["sigmas"]) == 25
     assert prior.coverage_factor(0.1) == pytest.approx(card["coverage"]["factor"][2])
+    assert [len(table["factor"]) for table in card["coverage"]["blurred"]] == [4]  # the wider one does not fit 32 pixels
     text = (tmp_path / "blobs" / "README.md").read_text()
     for part in ("CC0-1.0", "## Calibration: coverage", "![16 samples", "Command: `diffprior train"):
         assert part in text
     assert 1000 < (tmp_path / "blobs" / "samples.png").stat().st_size < 300_000
     assert not [path for path in tmp_path.rglob("*.tmp")]
+    weights = (tmp_path / "blobs" / "unet" / WEIGHTS).read_bytes()
+    stale = {**card, "coverage": {**card["coverage"], "factor": [9.0] * 4}}
+    (tmp_path / "blobs" / "prior.json").write_text(json.dumps(stale))
+    command = ["train", str(folder), "-o", str(tmp_path / "blobs"), "--recalibrate"]
+    assert cli.run(command) == 0
+    again = json.loads((tmp_path / "blobs" / "prior.json").read_text())
+    assert again == card
+    assert (tmp_path / "blobs" / "unet" / WEIGHTS).read_bytes() == weights
+    with pytest.raises(ValueError, match=r"was trained on \d+ images, not on the"):
+        recalibrate([next(folder.glob("*.png"))], tmp_path / "blobs", events.append)
 
 
 def test_too_few_patches(tmp_path):

@@ -75,7 +75,7 @@ def test_trust_has_its_reasons() -> None:
 class Calibrated(GaussianPrior):
     """A prior that says by what its deviations must be multiplied."""
 
-    def coverage_factor(self, sigma: float) -> float:
+    def coverage_factor(self, sigma: float, sharpness: float) -> float:
         return 1.5
 
 

@@ -15,7 +15,7 @@ import torch
 
 from napari_diffprior.bench.pictures import clean_pictures
 from napari_diffprior.bench.tasks import Task, make_task
-from napari_diffprior.measurement import Intensity
+from napari_diffprior.intensity import Intensity
 from napari_diffprior.priors.network import NetworkPrior
 from napari_diffprior.priors.sigma import SigmaTable
 from napari_diffprior.priors.store import find_prior, load_prior

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .measurement import Intensity, Measurement
+from .intensity import Intensity
+from .measurement import Measurement
 from .operators.contract import Operator, domain_of, extract
 from .recipe import Recipe
 
@@ -151,7 +152,6 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     pixels, measured = check_input(image, mask, axes_of(psf))
     measured, saturated, found = leave_out(image, pixels, measured, recipe)
     pixels = np.where(saturated, found.get("saturation", 0.0), pixels).astype(pixels.dtype)
-    intensity = Intensity.of(pixels[measured])
     telling = measured & ~saturated
     noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, telling)))  # a stack: plane under plane
     model: NoiseModel = noise
@@ -164,13 +164,19 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     parts: list[Operator] = [] if blur is None else [blur]  # in the order in which they act
     if recipe.upsample > 1:
         parts.append(Downsample(recipe.upsample, pixels.shape))
-    y = torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None]
+    gaps = Identity() if measured.all() else Mask(torch.as_tensor(measured, device=device))
     if not measured.all():
-        gaps = Mask(torch.as_tensor(measured, device=device))
         parts.append(gaps)
-        y = gaps.apply(y)
     operator: Operator = Compose(*reversed(parts)) if len(parts) > 1 else parts[0] if parts else Identity()
     shape = (1, *domain_of(operator, pixels.shape))
+
+    def in_range(intensity: Intensity) -> Tensor:
+        return gaps.apply(torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None])
+
+    intensity = Intensity.of(pixels[measured])
+    if blur is not None:
+        intensity = intensity.before_blur(in_range(intensity), operator, shape)
+    y = in_range(intensity)
     measurement = Measurement(y, operator, intensity.noise_to_model(model), shape)
     said = {"psf": list(ready.done)} if ready is not None and ready.done else {}
     return Job(measurement, intensity, noise, blur, fine, {**found, **said})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
@@ -15,61 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .noise.contract import NoiseModel
-    from .priors.contract import Covariance
+    from .priors.contract import Covariance, Denoiser
     from .priors.modes import Modes
     from .rng import NoiseStream
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
+SPREAD = 5.0  # of that factor among images, as a standard deviation
 LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0008
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """Linear map between image units and the prior's range: the only place that knows [-1, 1].
-
-    Parameters
-    ----------
-    low, high : float
-        Image values that become -1 and 1; values outside are kept, not clipped.
-
-    Raises
-    ------
-    ValueError
-        If ``high`` is not above ``low``.
-    """
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        """Refuse an empty range."""
-        if not self.high > self.low:
-            raise ValueError("the image is constant: there is nothing to restore.")
-
-    @classmethod
-    def of(cls, measured: np.ndarray[Any, Any]) -> Intensity:
-        """Range from the 0.1 and 99.9 percentiles of the measured pixels, as in training."""
-        low, high = (float(value) for value in np.percentile(measured.astype(np.float64), [0.1, 99.9]))
-        if high <= low:
-            low, high = float(measured.min()), float(measured.max())
-        return cls(low, high)
-
-    @property
-    def scale(self) -> float:
-        """Image units in one unit of the model."""
-        return (self.high - self.low) / 2
-
-    def to_model(self, image: Any) -> Any:
-        """Image units to model units; arrays and tensors alike."""
-        return (image - self.low) / self.scale - 1
-
-    def to_image(self, model: Any) -> Any:
-        """Model units to image units; arrays and tensors alike."""
-        return (model + 1) * self.scale + self.low
-
-    def noise_to_model(self, noise: NoiseModel) -> NoiseModel:
-        """Noise in image units, a camera's with its gain and offset, as noise in model units."""
-        return noise.rescaled(self.scale, self.to_image(0.0))
 
 
 @dataclass(frozen=True)
@@ -149,12 +99,30 @@ class Measurement:
         whole = error.gram(u, self.operator) if hasattr(error, "gram") else None
         return self.operator.apply(error.apply(self.adjoint(u))) if whole is None else whole
 
+    def sharpness(self, prior: Denoiser) -> float:
+        """Share of the fine detail that the operator passes: 1 if pixels are measured as they are, near 0 after a wide blur.
+
+        Fine detail is what the prior would not be sure of if the pixels themselves were measured with this noise: the
+        error R of its denoiser. An operator passes tr(A R A^T) / tr(R) of it, and |A 1|^2 / |1|^2 of a flat image: their
+        ratio is the sharpness. Gaps pass as much of the one as of the other. 0 if A is not linear or sees no flat image.
+        """
+        if not is_linear(self.operator):
+            return 0.0
+        error = prior.error(self.sigma, self.shape, self.y)
+        image = self.y.new_ones(1, *self.shape)
+        flat = float(self.operator.apply(image).square().sum())
+        passed = float(self._diagonal(1.0, error, self.y).sum()) / (error.mean_variance * image.numel())
+        return min(1.0, max(0.0, passed * image.numel() / flat)) if flat > 0 else 0.0
+
     def own_error(self, mean: Tensor, error: Covariance) -> Covariance:
         """Error covariance of these very images: R, times what their residuals say that held-out images did not.
 
         With weights W = V^-1, E (y - A D)^T W (y - A D) = k tr(W A R A^T) + m; each sample's factor k is taken from
-        its own residual, and never below 1. The trace is known where A is a filter with gaps, elsewhere it is
-        one Hutchinson estimate with fixed signs. A covariance that is exact, or that cannot be scaled, stays as it is.
+        its own residual, and never below 1. The noise alone has sqrt(2 m) of it by chance; where little of R reaches the
+        data, after a blur in the last steps, that is worth more than any image's k. So k is the mean of what the residual
+        says and of 1, each weighted by its inverse variance, as if the k of images spread by 5. The trace is known where A
+        is a filter with gaps, elsewhere it is one Hutchinson estimate with fixed signs. A covariance that is exact, or that
+        cannot be scaled, stays as it is.
 
         Parameters
         ----------
@@ -168,8 +136,11 @@ class Measurement:
         with few_threads(mean):
             expected = self.operator.apply(mean)
             weights = self.noise.precision(expected)
-            trace = self._diagonal(weights, error, expected).flatten(1).mean(1) / self._share(weights)
-            return cast("Covariance", error.scaled(((self._chi2(expected, weights) - 1) / trace).clamp(1.0, LARGEST_FACTOR)))
+            share = self._share(weights)
+            trace = self._diagonal(weights, error, expected).flatten(1).mean(1) / share
+            excess = ((self._chi2(expected, weights) - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
+            chance = 2 / (self.count * share) / trace**2  # variance of the excess
+            return cast("Covariance", error.scaled(1 + excess / (1 + chance / SPREAD**2)))
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""

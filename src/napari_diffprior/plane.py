@@ -16,6 +16,7 @@ from .uncertainty import KEPT_VALUES, Running, quantile
 
 if TYPE_CHECKING:
     from .device import Device
+    from .measurement import Measurement
     from .priors.contract import Denoiser
     from .samplers.contract import State
 
@@ -207,7 +208,7 @@ def restore_plane(
         misfits.extend(state.misfit.tolist())
         effective.extend([] if state.effective is None else state.effective.tolist())
         calls = state.calls
-    factor = _coverage_factor(engine.denoiser, job.measurement.sigma)
+    factor = _coverage_factor(engine.denoiser, job.measurement, denoiser)
     samples = np.stack(kept) if kept else np.zeros((0, *job.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
     facts = {**job.facts, **_tiles(engine.denoiser), **said}
@@ -231,9 +232,10 @@ def _tiles(prior: Denoiser) -> dict[str, Any]:
     return {} if ask is None else {"tiles": ask()}
 
 
-def _coverage_factor(prior: Denoiser, sigma: float) -> float | None:
+def _coverage_factor(prior: Denoiser, measurement: Measurement, denoiser: Denoiser) -> float | None:
+    """What the prior knows of such a measurement; ``denoiser`` is the prior for images of its shape."""
     ask = getattr(prior, "coverage_factor", None)
-    return None if ask is None else ask(sigma)
+    return None if ask is None else ask(measurement.sigma, measurement.sharpness(denoiser))
 
 
 def _update(job: Job, state: State, part: int, parts: int, position: Position) -> Update:

@@ -146,7 +146,7 @@ def trust(misfits: Sequence[float], samples: int, factor: float | None) -> str:
     samples : int
         Number of samples.
     factor : float or None
-        Coverage factor of the prior, None if it has none.
+        Coverage factor of the prior, None if it has none for such a measurement.
     """
     low, high = MISFIT_RANGE
     outside = [value for value in misfits if not low <= value <= high]
@@ -154,4 +154,4 @@ def trust(misfits: Sequence[float], samples: int, factor: float | None) -> str:
         return "one sample has no deviation"
     if outside:
         return f"the misfit {outside[0]:.3f} is outside of {low} to {high}"
-    return "" if factor is not None else "the prior was not calibrated for coverage"
+    return "" if factor is not None else "the prior was not calibrated for coverage in such a measurement"

@@ -261,6 +261,24 @@ def test_embed_measured_knows_gaps_from_blur() -> None:
     assert embed_measured(operator, y, (1, *operator.domain))[1] is None
 
 
+def test_chance_does_not_say_that_an_image_has_larger_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a wide blur little of the error is in the data: a bit more noise than usual would be worth a factor of ten."""
+    operator = Blur.gaussian(3.0, (24, 24))
+    shape = (1, *operator.domain)
+    error, noise = spectrum().covariance(0.02, shape, torch.zeros(1, dtype=torch.float64)), BatchNoise(0, 200)
+    y = 0.1 * noise.normal((1, 24, 24), torch.zeros(1, dtype=torch.float64))
+    measurement = Measurement(y, operator, Gaussian(sigma=0.1), shape)
+
+    def factors() -> torch.Tensor:
+        own = measurement.own_error(torch.zeros(1, *shape, dtype=torch.float64), error)
+        return own.power.flatten(1)[:, 0] / error.power[0, 0]  # type: ignore[attr-defined, no-any-return]
+
+    assert factors().min() >= 1
+    assert factors().mean() < 1.4 and factors().max() < 4
+    monkeypatch.setattr("napari_diffprior.measurement.SPREAD", 1e9)  # the residual alone
+    assert factors().max() > 10
+
+
 def test_an_image_with_larger_errors_than_the_held_out_ones_says_so() -> None:
     operator = Mask(torch.rand(48, 48, generator=torch.Generator().manual_seed(0)) < 0.5)
     error, noise = spectrum().covariance(0.5, (1, 48, 48), torch.zeros(1, dtype=torch.float64)), BatchNoise(0, 200)

@@ -24,6 +24,7 @@ def train(
     licence: str = "unknown",
     attribution: str = "",
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
+    recalibrate: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train a prior on folders of images; run the same command again to continue.
 
@@ -45,11 +46,17 @@ def train(
         Who must be named for the data, for the prior's card.
     set_
         Any other training setting as name=value.
+    recalibrate
+        Do not train: measure the coverage of the finished prior <output> again, on what was held out of its data.
     """
     from ..params import from_dict
+    from ..train.command import recalibrate as measure_again
     from ..train.command import train_prior
     from ..train.loop import FINE_TUNING_RATE, TrainSettings
 
+    if recalibrate:
+        measure_again(data, output, lambda event: write_line(json.dumps(event)))
+        return
     options = dict(assignment(text) for text in set_)
     gentle = {"from_prior": from_, "learning_rate": FINE_TUNING_RATE} if from_ else {}
     settings = from_dict(TrainSettings, {"size": size, "minutes": minutes, **gentle, **options})

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+COLUMNS = ("sigmas", "sharpness", "factor", "factor_50", "covered")
+BEYOND = 0.5  # an operator may pass this share of what the widest blur of the table passed
 
 
 @dataclass(frozen=True)
@@ -24,23 +27,47 @@ class CoverageTable:
         The same for the central 50 % interval.
     covered : tuple of float
         Share of the true pixels that the 90 % interval covered with a factor of 1.
+    sharpness : tuple of float
+        Share of the fine detail that the operator passed, ``Measurement.sharpness``; empty means 1: pixels as they are.
+    blurred : tuple of CoverageTable
+        The same after blurs, from narrow to wide.
     """
 
     sigmas: tuple[float, ...]
     factor: tuple[float, ...]
     factor_50: tuple[float, ...] = ()
     covered: tuple[float, ...] = ()
+    sharpness: tuple[float, ...] = ()
+    blurred: tuple[CoverageTable, ...] = ()
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> CoverageTable | None:
         """Table in a prior.json, if it has one."""
         stored = card.get("coverage")
-        return cls(**{name: tuple(values) for name, values in stored.items()}) if stored else None
+        return cls._read(stored) if stored else None
 
-    def to_json(self) -> dict[str, list[float]]:
+    @classmethod
+    def _read(cls, stored: dict[str, Any]) -> CoverageTable:
+        columns = {name: tuple(stored[name]) for name in COLUMNS if name in stored}
+        return cls(**columns, blurred=tuple(cls._read(table) for table in stored.get("blurred", ())))
+
+    def to_json(self) -> dict[str, Any]:
         """JSON types, four digits."""
-        return {name: [float(f"{value:.4g}") for value in values] for name, values in asdict(self).items()}
+        columns: dict[str, Any] = {
+            name: [float(f"{v:.4g}") for v in getattr(self, name)] for name in COLUMNS if getattr(self, name)
+        }
+        return columns | ({"blurred": [table.to_json() for table in self.blurred]} if self.blurred else {})
 
-    def at(self, sigma: float) -> float:
-        """Factor at a noise level, linear in log sigma; the nearest level's outside of the table."""
-        return float(np.interp(math.log(sigma), np.log(self.sigmas), self.factor))
+    def at(self, sigma: float, sharpness: float = 1.0) -> float | None:
+        """Factor at a noise level, linear in the logarithms of sigma and sharpness; the nearest level's outside.
+
+        None if the operator passes less than half of the detail that the widest blur did.
+        """
+        tables = (self, *self.blurred)
+        lost = [table._between(sigma, -np.log(table.sharpness or 1.0)) for table in tables]
+        if sharpness < BEYOND * math.exp(-lost[-1]):
+            return None
+        return float(np.interp(-math.log(sharpness), lost, [table._between(sigma, table.factor) for table in tables]))
+
+    def _between(self, sigma: float, values: Any) -> float:
+        return float(np.interp(math.log(sigma), np.log(self.sigmas), np.broadcast_to(values, len(self.sigmas))))

@@ -109,15 +109,17 @@ class NetworkPrior:
 
         return (self.spectrum or white_spectrum(self.sigma_min, self.sigma_max)).covariance(sigma, shape, like)
 
-    def coverage_factor(self, sigma: float) -> float | None:
-        """Factor on the standard deviation between samples at a noise level of the data; None if it was not measured.
+    def coverage_factor(self, sigma: float, sharpness: float = 1.0) -> float | None:
+        """Factor on the standard deviation between samples; None if it was not measured for such data.
 
         Parameters
         ----------
         sigma : float
             Standard deviation of the measurement's noise, model units, above 0.
+        sharpness : float
+            Share of the fine detail that the measurement passes, see ``Measurement.sharpness``.
         """
-        return None if self.coverage is None else self.coverage.at(sigma)
+        return None if self.coverage is None else self.coverage.at(sigma, sharpness)
 
 
 class EdmPrior(NetworkPrior):

@@ -31,7 +31,8 @@ class Decoupled:
     N(D, R) for the image; the data condition it exactly, a draw is taken and noised again to the next level:
     x0 ~ N(D, R) given y, x = x0 + sigma z. Steps are independent of each other's noise, as in decoupled
     annealing (Zhang et al. 2024, DAPS, algorithm 1); the Gaussian data step is that of Wu et al. 2024 (PnP-DM)
-    with R in the place of a scalar, times what each image's own residual says. Exact for a Gaussian prior at any number of steps.
+    with R in the place of a scalar, times what each image's own residual says. The last step draws as well: what is finer
+    than its noise and not in the data, the denoiser has smoothed away. Exact for a Gaussian prior at any number of steps.
     """
 
     name: ClassVar[str] = "decoupled"
@@ -66,7 +67,6 @@ class Decoupled:
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0 = denoise(prior, x, sigma)
             error = measurement.own_error(x0, prior.error(sigma, measurement.shape, x))
-            draw = noise if lower > 0 else None
-            x0 = measurement.condition(x0, error, draw, self.tolerance, self.iterations)
+            x0 = measurement.condition(x0, error, noise, self.tolerance, self.iterations)
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
             x = x0 + lower * noise.normal(measurement.shape, x0)

@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..intensity import Intensity
 from ..priors.contract import Denoiser, denoise
 from ..priors.covariance import SpectrumTable, radial_power
 from ..priors.store import write_spectrum
 from ..rng import stream_seed
-from .coverage import SIGMAS, coverage_table
+from .coverage import SIGMAS, coverage_table, tasks_of
 from .data import TrainingImage, batch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..priors.network import NetworkPrior
 
-def calibrate(prior: Denoiser, held: Sequence[TrainingImage], patches: int, seed: int = 0, device: str = "cpu") -> dict[str, Any]:
+
+EMPTY = 0.1  # share of its image's range below which a patch shows next to nothing
+
+
+def calibrate(
+    prior: NetworkPrior, held: Sequence[TrainingImage], patches: int, seed: int = 0, device: str = "cpu"
+) -> dict[str, Any]:
     """Everything that ``prior.json`` says about how wrong and how sure a prior is, as JSON types.
 
     Parameters
     ----------
-    prior : Denoiser
+    prior : NetworkPrior
+        It is given the spectrum that is measured: the coverage depends on it.
     held : sequence of TrainingImage
         Images that it was not trained on.
     patches : int
@@ -36,15 +45,41 @@ def calibrate(prior: Denoiser, held: Sequence[TrainingImage], patches: int, seed
     assert prior.patch is not None
     clean = batch(held, prior.patch[0], 64, [seed], augment=False)
     spectrum = error_spectrum(prior, clean, seed=seed, device=device)
+    prior.spectrum = spectrum
     found: dict[str, Any] = {
         "data": {"mean": round(float(clean.mean()), 4), "std": round(float(clean.std()), 4)},
         "error_spectrum": write_spectrum(spectrum),
         "error_rms": [float(f"{spectrum.error_rms(float(sigma)):.4g}") for sigma in spectrum.sigmas[:-1]],
     }
     if patches:
-        truths = batch(held, prior.patch[0], 2 * len(SIGMAS) * patches, [seed, 1], augment=False)
-        found["coverage"] = coverage_table(prior, truths.to(device), seed=seed).to_json()
+        found["coverage"] = coverage(prior, held, patches, seed, device)
     return found
+
+
+def coverage(prior: Denoiser, held: Sequence[TrainingImage], patches: int, seed: int = 0, device: str = "cpu") -> dict[str, Any]:
+    """The coverage factors alone, as ``prior.json`` stores them; arguments as `calibrate`."""
+    assert prior.patch is not None
+    side = prior.patch[0]
+    truths = shown(held, side, len(tasks_of(side)) * len(SIGMAS) * patches, [seed, 1])
+    return coverage_table(prior, truths.to(device), seed=seed).to_json()
+
+
+def shown(images: Sequence[TrainingImage], side: int, count: int, key: Sequence[int]) -> Tensor:
+    """Patches as a restoration sees an image: stretched to [-1, 1], and none that shows next to nothing.
+
+    Where there are too few of these, they are taken as they come.
+    """
+    import torch
+
+    found: list[Tensor] = []
+    for draw in range(8):
+        for patch in batch(images, side, count, [*key, draw], augment=False):
+            low, high = (float(value) for value in np.percentile(patch.numpy(), [0.1, 99.9]))
+            if high - low > 2 * EMPTY:
+                found.append(Intensity(low, high).to_model(patch))
+        if len(found) >= count:
+            return torch.stack(found[:count])
+    return batch(images, side, count, key, augment=False)
 
 
 def error_spectrum(prior: Denoiser, clean: Tensor, levels: int = 24, seed: int = 0, device: str = "cpu") -> SpectrumTable:

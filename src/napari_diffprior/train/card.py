@@ -17,7 +17,8 @@ images differ.
 BENCHMARK = """PSNR in dB, means over crops of 128 pixels of pictures that it was not trained on (`diffprior bench prior`); noise
 in units of the model's range [-1, 1]. Denoising is one network call, gaps and blur are the mean of 8 samples; a baseline has the
 best setting of each single picture, chosen with the truth in hand, and a reflected border."""
-COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone, and 70 % of the pixels missing. An interval is
+COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone and 70 % of the pixels missing (sharpness 1),
+and Gaussian blurs; sharpness is the share of the fine detail that the blur passes. An interval is
 mean +- factor * t * standard deviation from the N samples, with Student's t of N // 2 degrees of freedom;
 with the factor it covers 90 % (50 %) of the true pixels of the median image. "Covered" is the share in the 90 % interval
 with a factor of 1, in the median image."""
@@ -90,19 +91,18 @@ def _calibration(facts: dict[str, Any]) -> list[str]:
         title = "## Calibration: root mean square error of one denoising call, on held-out images"
         lines += ["", title, "", *_table(("noise sigma", "error"), rows)]
     if "coverage" in facts:
-        table = facts["coverage"]
-        columns = ("sigmas", "factor", "factor_50", "covered")
-        values = zip(*(table[name] for name in columns), strict=True)
-        head = ("noise sigma", "factor, 90 %", "factor, 50 %", "covered")
-        lines += [
-            "",
-            "## Calibration: coverage, on held-out images",
-            "",
-            COVERAGE,
-            "",
-            *_table(head, [[f"{value:.3g}" for value in row] for row in values]),
-        ]
+        lines += ["", "## Calibration: coverage, on held-out images", "", COVERAGE, "", *_coverage(facts["coverage"])]
     return lines
+
+
+def _coverage(stored: dict[str, Any]) -> list[str]:
+    """Table of the factors: of pixels measured as they are, then of the blurs."""
+    rows = []
+    for table in (stored, *stored.get("blurred", [])):
+        sharpness = table.get("sharpness") or [1.0] * len(table["sigmas"])
+        columns = (table[name] for name in ("factor", "factor_50", "covered"))
+        rows += [[f"{value:.3g}" for value in row] for row in zip(sharpness, table["sigmas"], *columns, strict=True)]
+    return _table(("sharpness", "noise sigma", "factor, 90 %", "factor, 50 %", "covered"), rows)
 
 
 def _benchmark(facts: dict[str, Any]) -> list[str]:

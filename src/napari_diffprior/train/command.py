@@ -90,6 +90,46 @@ def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage
     return {**found, "started_from": _ancestry(settings.from_prior)} if settings.from_prior else found
 
 
+def recalibrate(data: Sequence[Path], folder: Path, emit: Callable[[Event], None], patches: int | None = None) -> None:
+    """Measure the coverage of a finished prior again, on what was held out of its training data; its weights stay.
+
+    Parameters
+    ----------
+    data : sequence of Path
+        Folders or files that it was trained on.
+    folder : Path
+        The prior; its ``prior.json`` and its card are rewritten.
+    emit : callable
+        Receives events of JSON types.
+    patches : int, optional
+        Patches for each noise level and task; by default as many as its training asked for.
+
+    Raises
+    ------
+    ValueError
+        If it is no trained prior, or other images would be held out of these data than of its own.
+    """
+    from ..device import choose_device
+    from ..priors.store import load_prior, prior_info
+    from .calibrate import coverage
+    from .card import write_card
+
+    card = prior_info(folder).card
+    if "settings" not in card:
+        raise ValueError(f"{folder} was not made by diffprior train: its coverage cannot be measured again.")
+    settings = {**to_dict(TrainSettings()), **card["settings"]}
+    images, _ = read_folder(data, settings["patches"][-1], settings["noise_limit"])
+    kept, held = hold_out(images, settings["held_out"])
+    if (len(kept), len(held)) != (card["images"], card["held_out_images"]):
+        raise ValueError(f"{folder} was trained on {card['images']} images, not on the {len(kept)} of these data: name its own.")
+    started, device = time.monotonic(), choose_device()
+    prior = load_prior(folder, device.name, device.precision)
+    card["coverage"] = coverage(prior, held, patches or settings["calibration"] or 1, settings["seed"], device.name)
+    write_json(folder / "prior.json", card)
+    write_card(folder, card)
+    emit({"event": "coverage", "prior": str(folder), "seconds": round(time.monotonic() - started), **card["coverage"]})
+
+
 def _ancestry(prior: str) -> list[dict[str, Any]]:
     """How the prior was made that a training starts from, the nearest first, as far as its card says."""
     from ..priors.store import prior_info
