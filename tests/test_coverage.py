@@ -47,7 +47,7 @@ def test_exact_samples_need_no_factor():
     table = coverage_table(GaussianPrior(VARIANCE), truths(16), (0.05, 0.3), blurs=(), steps=6)
     assert table.sigmas == (0.05, 0.3)
     # 4096 pixels of each task: standard error about 0.015; the last step takes the mean: up to 3 % less spread
-    np.testing.assert_allclose([table.factor, table.factor_50], 1, atol=0.06)
+    np.testing.assert_allclose([table.factor, table.factor_50], 1, atol=0.08)
     np.testing.assert_allclose(table.covered, 0.9, atol=0.02)
 
 
@@ -61,10 +61,10 @@ def test_a_prior_that_is_too_sure_needs_a_factor():
         """Knows the field's variance to be a quarter of what it is: its samples of missing pixels spread half as far."""
 
     table = coverage_table(TooSure(VARIANCE / 4), truths(8), (0.01,), blurs=(), steps=6)
-    # A denoised image needs no factor; of a filled one, 70 % of the pixels need 2. The median is the mean of the two.
+    # A denoised image needs no factor; of a filled one, 70 % of the pixels need 2. Three of four images are both.
     scale = interval_scale(8, 0.9)
     filled = brentq(lambda f: 0.3 * covers(scale * f) + 0.7 * covers(scale * f / 2) - 0.9, 1, 2)
-    assert table.factor[0] == pytest.approx((1 + filled) / 2, abs=0.08)
+    assert table.factor[0] == pytest.approx(filled, abs=0.08)
     assert table.covered[0] < 0.87
 
 
