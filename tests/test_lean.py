@@ -78,3 +78,19 @@ def test_short_operations_run_on_one_thread_and_leave_the_number_as_it_was() -> 
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["scattered", "deblur"])
+def test_bfloat16_restores_as_well_as_float32(name: str) -> None:
+    from napari_diffprior.bench.pictures import clean_pictures
+    from napari_diffprior.bench.tasks import make_task
+    from napari_diffprior.metrics import psnr
+    from napari_diffprior.restoration import restore
+
+    (picture,) = clean_pictures(size=96)
+    task = make_task(name, picture)
+    exact, fast = (
+        psnr(restore(task.image, samples=2, steps=8, precision=kind, **task.settings()).mean, task.reference)
+        for kind in ("float32", "bfloat16")
+    )
+    assert fast == pytest.approx(exact, abs=0.05)
