@@ -39,8 +39,9 @@ def coverage_table(
     What is calibrated: at each pixel, the interval ``mean +- factor * interval_scale(N, level) * sd`` from the mean and
     the standard deviation (`uncertainty.deviation`) of N samples. The truth must lie in it in a share ``level`` of the
     pixels of an image; the factor is what three of four images are content with, half of them denoised and half filled
-    where 70 % were missing. All pixels pooled would let the empty and smooth images decide, of which the samples know
-    more than their spread says. Were the samples exact draws from a Gaussian posterior, the factor would be 1 for any N.
+    where 70 % were missing, and never below 1: that images were easy says nothing of others. All pixels pooled would let
+    the empty and smooth images decide, of which the samples know more than their spread says. Were the samples exact
+    draws from a Gaussian posterior, the factor would be 1 for any N.
     For what a blur hides the prior alone vouches: each blur has factors of its own.
 
     Parameters
@@ -99,7 +100,7 @@ def _fitted(images: Sequence[tuple[float, Array]], samples: int) -> tuple[float,
         for sharpness, off in images
     ]
     (sharpness, _, _, covered), (_, factor, factor_50, _) = np.median(each, axis=0), np.quantile(each, CONTENT, axis=0)
-    return float(sharpness), float(factor), float(factor_50), float(covered)
+    return float(sharpness), max(1.0, float(factor)), max(1.0, float(factor_50)), float(covered)
 
 
 def _restored(
