@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 SIGMAS = (0.02, 0.05, 0.1, 0.2)
 MISSING = 0.7
-CONTENT = 0.75  # share of the images whose intervals are to hold the truth as often as they say
+CONTENT = 0.75  # share of the blurred images whose intervals are to hold the truth as often as they say
 BLURS = (1.0, 3.0)  # standard deviations in pixels
 
 
@@ -38,11 +38,11 @@ def coverage_table(
 
     What is calibrated: at each pixel, the interval ``mean +- factor * interval_scale(N, level) * sd`` from the mean and
     the standard deviation (`uncertainty.deviation`) of N samples. The truth must lie in it in a share ``level`` of the
-    pixels of an image; the factor is what three of four images are content with, half of them denoised and half filled
-    where 70 % were missing, and never below 1: that images were easy says nothing of others. All pixels pooled would let
-    the empty and smooth images decide, of which the samples know more than their spread says. Were the samples exact
-    draws from a Gaussian posterior, the factor would be 1 for any N.
-    For what a blur hides the prior alone vouches: each blur has factors of its own.
+    pixels of an image; the factor is the median of what the single images need, half of them denoised and half filled
+    where 70 % were missing. All pixels pooled would let the empty and smooth images decide, of which the samples know
+    more than their spread says. Were the samples exact draws from a Gaussian posterior, the factor would be 1 for any N.
+    For what a blur hides the prior alone vouches: each blur has factors of its own, those that three of four images are
+    content with, and never below 1: that the held-out images are easy says nothing of others.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def coverage_table(
                 for task in chosen
                 for number, truth in enumerate(clean[len(tasks) * level + task :: turns])
             ]
-            rows.append(_fitted(images, samples))
+            rows.append(_fitted(images, samples, chosen[0] > 1))
         sharpness, factor, factor_50, covered = zip(*rows, strict=True)
         return CoverageTable(tuple(sigmas), factor, factor_50, covered, sharpness)
 
@@ -90,7 +90,7 @@ def tasks_of(side: int, blurs: Sequence[float] = BLURS) -> list[str | float]:
     return ["noise", "gaps", *(width for width in blurs if 2 * (len(gaussian_psf(width)) - 1) <= side)]
 
 
-def _fitted(images: Sequence[tuple[float, Array]], samples: int) -> tuple[float, float, float, float]:
+def _fitted(images: Sequence[tuple[float, Array]], samples: int, blurred: bool) -> tuple[float, float, float, float]:
     """Sharpness, factors at 90 and 50 %, coverage at 90 % without one, from |truth - mean| / sd of each image."""
     from ..uncertainty import interval_scale
 
@@ -99,8 +99,10 @@ def _fitted(images: Sequence[tuple[float, Array]], samples: int) -> tuple[float,
         (sharpness, np.quantile(off, 0.9) / wide, np.quantile(off, 0.5) / narrow, (off <= wide).mean())
         for sharpness, off in images
     ]
-    (sharpness, _, _, covered), (_, factor, factor_50, _) = np.median(each, axis=0), np.quantile(each, CONTENT, axis=0)
-    return float(sharpness), max(1.0, float(factor)), max(1.0, float(factor_50)), float(covered)
+    sharpness, factor, factor_50, covered = (float(value) for value in np.median(each, axis=0))
+    if blurred:
+        factor, factor_50 = (max(1.0, float(np.quantile([row[k] for row in each], CONTENT))) for k in (1, 2))
+    return sharpness, factor, factor_50, covered
 
 
 def _restored(
