@@ -22,7 +22,8 @@ class CoverageTable:
         Standard deviation of the measurement's noise, model units, increasing.
     factor : tuple of float
         With it the central 90 % interval ``mean +- factor * uncertainty.interval_scale(N, 0.9) * sd`` of N samples covered
-        90 % of the true pixels of the median image (after a blur: or more of three of four images); 1 if the samples are exact draws from a Gaussian posterior.
+        90 % of the true pixels of the median image, after a blur of three of four images or more; 1 if the samples are
+        exact draws from a Gaussian posterior.
     factor_50 : tuple of float
         The same for the central 50 % interval.
     covered : tuple of float
