@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
 SPREAD = 5.0  # of that factor among images, as a standard deviation
-LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0008
+LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0009
 
 
 @dataclass(frozen=True)
