@@ -42,12 +42,14 @@ def conjugate_gradients(
     -------
     Tensor, shape (B, ...)
     """
+    import torch
     from torch.linalg import vecdot
 
     def dot(a: Tensor, b: Tensor) -> Tensor:
         product: Tensor = vecdot(a.flatten(1), b.flatten(1))
         return product.view(-1, *[1] * (a.ndim - 1))
 
+    rounding = torch.finfo(right.dtype).eps
     solution = right.new_zeros(right.shape)
     residual = right
     direction = preconditioned = preconditioner(residual)
@@ -60,7 +62,11 @@ def conjugate_gradients(
         solution.addcmul_(length, direction)
         residual = residual.addcmul(length, product, value=-1)  # never in place: where nothing preconditions, it is the direction
         energy = energy + length * power
-        active = active & (length * power > tolerance**2 * (energy if whole is None else (whole - energy).clamp_min(0.0)))
+        gained = length * power
+        if whole is None:
+            active = active & (gained > tolerance**2 * energy)
+        else:  # what is left of the objective is known to rounding only: beyond that iterations would undo the solution
+            active = active & (gained > torch.maximum(tolerance**2 * (whole - energy), rounding * energy))
         if not bool(active.any()):
             break
         preconditioned = preconditioner(residual)
