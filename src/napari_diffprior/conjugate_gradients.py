@@ -49,7 +49,7 @@ def conjugate_gradients(
         product: Tensor = vecdot(a.flatten(1), b.flatten(1))
         return product.view(-1, *[1] * (a.ndim - 1))
 
-    rounding = torch.finfo(right.dtype).eps
+    rounding = torch.finfo(right.dtype).eps ** 1.5  # of the energy: the residual's own, squared, times what a system amplifies
     solution = right.new_zeros(right.shape)
     residual = right
     direction = preconditioned = preconditioner(residual)
@@ -65,7 +65,7 @@ def conjugate_gradients(
         gained = length * power
         if whole is None:
             active = active & (gained > tolerance**2 * energy)
-        else:  # what is left of the objective is known to rounding only: beyond that iterations would undo the solution
+        else:  # a gain that rounding could have made is none: going on, a direction of rounding alone can undo the solution
             active = active & (gained > torch.maximum(tolerance**2 * (whole - energy), rounding * energy))
         if not bool(active.any()):
             break
