@@ -246,10 +246,14 @@ def test_visible_field_is_never_too_small(model):
     assert visible_field(layer, (70, 80)) == {"y": slice(6, 70), "x": slice(0, 64)}
 
 
+def shown(viewer, name):
+    return name in names(viewer) and viewer.layers[name].visible
+
+
 def test_cancel_stops_within_a_step_and_adds_nothing(qtbot, model, widget, fake, run_to_end):
     fake.steps, fake.seconds = 10_000, 0.02
     widget.start_or_cancel()
-    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    qtbot.waitUntil(lambda: shown(model, "cells (restoring)"), timeout=10000)
     assert widget.restore.text == "Cancel"
     widget.start_or_cancel()
     asked = fake.seen
@@ -284,7 +288,7 @@ def test_an_error_is_a_notification_and_leaves_a_usable_widget(model, widget, fa
 def test_the_live_layer_becomes_the_result(qtbot, model, widget, fake):
     fake.steps, fake.seconds = 30, 0.05
     widget.start_or_cancel()
-    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    qtbot.waitUntil(lambda: shown(model, "cells (restoring)"), timeout=10000)
     live = model.layers["cells (restoring)"]
     live.colormap = "viridis"
     qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
@@ -298,7 +302,7 @@ def test_the_live_layer_becomes_the_result(qtbot, model, widget, fake):
 def test_the_input_may_vanish_while_it_runs(qtbot, model, widget, fake):
     fake.steps, fake.seconds = 30, 0.05
     widget.start_or_cancel()
-    qtbot.waitUntil(lambda: "cells (restoring)" in names(model), timeout=10000)
+    qtbot.waitUntil(lambda: shown(model, "cells (restoring)"), timeout=10000)
     model.layers.remove("cells")
     model.layers.remove("cells (restoring)")
     qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
@@ -373,6 +377,21 @@ def test_the_live_layer_lies_in_its_plane(qtbot, image):
     np.testing.assert_allclose(live.data_to_world((0, 0, 0)), (2, 5, 0))
     output.show(image[5:], (0,))
     np.testing.assert_allclose(live.data_to_world((0, 0, 0)), (0, 5, 0))
+    output.close()
+    assert len(viewer.layers) == 1
+
+
+def test_the_live_layer_is_hidden_until_there_is_something_to_see(qtbot, image):
+    viewer = ViewerModel()
+    output = ResultOutput(viewer, viewer.add_image(image), Layout("yx", image.shape))
+    output.prepare()
+    live = viewer.layers[-1]
+    assert not live.visible
+    output.show(image, ())
+    assert live.visible
+    live.visible = False
+    output.show(image, ())
+    assert not live.visible, "the user hid it"
     output.close()
     assert len(viewer.layers) == 1
 

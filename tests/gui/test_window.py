@@ -116,3 +116,17 @@ def test_samples_and_the_new_mask_command(make_napari_viewer, qtbot):
     viewer.layers.selection.active = made
     get_app_model().commands.execute_command("napari-diffprior.new_mask").result()
     np.testing.assert_allclose(viewer.layers["Synthetic cells mask [1]"].scale, made.scale)
+
+
+def test_the_status_bar_turns_with_the_steps(qtbot, docked, fake):
+    viewer, widget = docked
+    sign = viewer.window._qt_window.statusBar()._activity_item._inProgressIndicator
+    fake.steps, fake.seconds = 100_000, 0.01
+    widget.restore.native.click()
+    qtbot.waitUntil(lambda: widget._run is not None and fake.seen > 3, timeout=20000)
+    frames = []
+    sign.movie().frameChanged.connect(frames.append)
+    qtbot.wait(1500)
+    assert 1 <= len(set(frames)) <= 5 * 5, "33 a second are too many"
+    widget.restore.native.click()
+    qtbot.waitUntil(lambda: widget._run is None, timeout=20000)

@@ -19,6 +19,9 @@ Array = np.ndarray[Any, Any]
 class Output(Protocol):
     """Receives the images of one run, in the main thread."""
 
+    def prepare(self) -> None:
+        """Make room for estimates, before the run keeps all cores busy; only called if there will be some."""
+
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Show an estimate of one plane on the way."""
 
@@ -35,9 +38,9 @@ def frozen(layer: Any) -> SimpleNamespace:
     return SimpleNamespace(name=layer.name, **look, **spatial(layer))
 
 
-def placed(source: Any, result: "Restoration", samples: bool = False) -> list[Any]:
-    """Result layers of an image or a part of it, in its place."""
-    return [Layer.create(data, {"rgb": False, **made}, kind) for data, made, kind in result_layers(source, result, samples)]
+def made_layer(data: Any, settings: dict[str, Any], kind: str) -> Any:
+    """The layer of a layer-data tuple; channels are not colours, unless it says so."""
+    return Layer.create(data, {"rgb": False, **settings}, kind)
 
 
 def _corner(layout: Layout, position: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,36 +70,50 @@ class ResultOutput:
     def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
         self._viewer, self._source, self._layout = viewer, frozen(layer), layout
         self._live: Any = None
+        self._shown = False
+
+    def prepare(self) -> None:
+        """Add the live layer, hidden until there is something to see: beside a run it takes napari twice as long."""
+        sides = dict(zip(self._layout.axes, self._layout.result_shape, strict=True))
+        empty = np.zeros([sides[letter] for letter in self._layout.core], np.float32)
+        settings = {**self._place(next(self._layout.positions())), "metadata": role("preview"), "visible": False}
+        look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits}
+        settings |= {**look, "name": f"{self._source.name} (restoring)"}
+        self._live = _add(self._viewer, made_layer(_as_stack(self._layout, empty), settings, "image"))
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Show or update the live layer, in the place of the plane; if the user deleted it, it stays away."""
-        first = place_of(self._layout.axes, _corner(self._layout, position), self._layout.upsample)
-        place = moved(spatial(self._source), *first)
         if self._live is None:
-            settings = {**place, "metadata": role("preview"), "name": f"{self._source.name} (restoring)"}
-            look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits, "rgb": False}
-            data = _as_stack(self._layout, image)
-            self._live = _add(self._viewer, Layer.create(data, {**settings, **look}, "image"))
-        elif self._live in self._viewer.layers:
+            self.prepare()
+        if self._live in self._viewer.layers:
             self._live.data = _as_stack(self._layout, image)
-            self._live.translate = place["translate"]
+            self._live.translate = self._place(position)["translate"]
+            self._live.visible |= not self._shown
+            self._shown = True
+
+    def _place(self, position: tuple[int, ...]) -> dict[str, Any]:
+        """Spatial attributes of a restored plane."""
+        first = place_of(self._layout.axes, _corner(self._layout, position), self._layout.upsample)
+        return moved(spatial(self._source), *first)
 
     def finish(self, result: "Restoration") -> None:
         """Show the result layers; the samples too if they were asked for."""
-        restored, *others = placed(self._source, result, bool(result.recipe.keep_samples))
-        if not self._become(restored):
+        restored, *others = result_layers(self._source, result, bool(result.recipe.keep_samples))
+        if not self._become(*restored):
             self.close()
-            _add(self._viewer, restored)
+            _add(self._viewer, made_layer(*restored))
         for layer in others:
-            _add(self._viewer, layer)
+            _add(self._viewer, made_layer(*layer))
 
-    def _become(self, restored: Any) -> bool:
+    def _become(self, data: Any, settings: dict[str, Any], kind: str) -> bool:
         """Turn the live layer into the restored one, as the user may have set its look; napari takes long to replace it."""
         live = self._live
-        if live is None or live not in self._viewer.layers or restored.rgb:
+        if live is None or live not in self._viewer.layers or settings.get("rgb"):
             return False
-        live.data, live.translate, live.metadata = restored.data, restored.translate, restored.metadata
-        live.name = restored.name
+        live.data = data
+        live.visible |= not self._shown  # no estimate came before the end
+        for name in ("translate", "metadata", "name"):
+            setattr(live, name, settings[name])
         self._live = None
         return True
 
@@ -122,6 +139,9 @@ class PreviewOutput:
     def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
         self._viewer, self._source = viewer, frozen(layer)
 
+    def prepare(self) -> None:
+        """Nothing: a preview is quick."""
+
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Nothing: a preview is quick."""
 
@@ -130,7 +150,7 @@ class PreviewOutput:
         name = f"{self._source.name} preview"
         for layer in [layer for layer in self._viewer.layers if layer.name == name]:
             self._viewer.layers.remove(layer)
-        made = placed(self._source, result)[0]
+        made = made_layer(*result_layers(self._source, result)[0])
         made.name = name
         made.metadata = {"napari-diffprior": {**result.provenance, "role": "preview"}}
         _add(self._viewer, made)

@@ -225,6 +225,8 @@ class RestoreWidget(Container):
         self._seen = self.native.window().isVisible()
         layer = self.inputs.image.value
         self._request, self._output = request, output(self._viewer, layer, request.layout)
+        if request.live:
+            self._output.prepare()
         stop = Event()
         self._live_pace = worker.LivePace()
         steps = worker.restore_steps(request, stop, self._live_pace)
@@ -272,7 +274,8 @@ class RestoreWidget(Container):
             self.message.value = "Cancelled; no layer was added."
         self._run = self._output = None
         self.restore.text = "Restore"
-        self.check()
+        self.restore.enabled = self.preview.enabled = True
+        self._later()
 
     # The end.
 
@@ -282,6 +285,8 @@ class RestoreWidget(Container):
         self._chip.close()
         if self._run is not None:
             self._run.abandon()
+        if self._output is not None:
+            self._output.close()
         self._unfollow()
         self._watch.only()
 

@@ -11,6 +11,8 @@ from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager
 
+from .spinner import Spinner
+
 
 class Step(Protocol):
     """How far a run is; what else it says is between the steps and the listener."""
@@ -95,6 +97,7 @@ class Run:
     def start(self) -> None:
         """Show the progress bar and start the worker."""
         self._bar = Bar(desc=self._title, total=0, cancel_callback=self.cancel)
+        self._spinner = Spinner()
         self._worker.start()
 
     def cancel(self) -> None:
@@ -126,11 +129,12 @@ class Run:
             self._first = (now, progress.step)
             self._bar.reset(total=progress.total)
             self._bar.initial = progress.step
-        self._bar.update(progress.step - self._bar.n)
         since, done = now - self._first[0], progress.step - self._first[1]
         left = since / done * (progress.total - progress.step) if done else float("nan")
         if self._listener is not None:
             self._listener.progressed(progress, left)
+        self._spinner.turn()
+        self._bar.update(progress.step - self._bar.n)  # last: it processes events, so the window is composed but once
 
     def _returned(self, result: Any) -> None:
         if self._listener is not None and result is not None and not self.stop.is_set():
@@ -143,6 +147,7 @@ class Run:
 
     def _finished(self, _: Any) -> None:
         self._steps.close()  # napari may have made the worker quit, which leaves the generator as it is
+        self._spinner.release()
         self._bar.close()
         if self._listener is not None:
             self._listener.ended()

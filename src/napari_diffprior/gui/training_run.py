@@ -17,7 +17,7 @@ from ..params import from_dict, to_dict
 from ..train.loop import TrainSettings
 
 EVENTS, ERRORS, PROCESS, SETTINGS, STOP = "events.jsonl", "errors.txt", "process.json", "train.yaml", "stop"
-NICENESS = 10
+NICENESS = 19
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,8 @@ def _give_way(number: int) -> None:
     """Lower the priority of a process, so that napari stays quick beside it."""
     with suppress(psutil.Error):  # it has ended, or the system forbids it
         psutil.Process(number).nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else NICENESS)
+    with suppress(OSError):  # Linux shares time between sessions first, and the training is a session of its own
+        Path(f"/proc/{number}/autogroup").write_text(str(NICENESS))
 
 
 def _created(number: int) -> float | None:
