@@ -25,8 +25,7 @@ def test_run_from_the_dock(qtbot, docked, fake, run_to_end):
     viewer, widget = docked
     fake.steps, fake.seconds = 60, 0.08
     widget.restore.native.click()
-    qtbot.waitUntil(lambda: "cells (restoring)" in names(viewer), timeout=20000)
-    assert len(bars(viewer)) == 1
+    qtbot.waitUntil(lambda: "cells (restoring)" in names(viewer) and len(bars(viewer)) == 1, timeout=20000)
     qtbot.waitUntil(lambda: widget._run is None, timeout=20000)
     assert names(viewer) == ["cells", "cells restored", "cells std"]
     qtbot.waitUntil(lambda: not bars(viewer))

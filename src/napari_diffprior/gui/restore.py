@@ -53,6 +53,7 @@ class RestoreWidget(Container):
         self._run: Run | None = None
         self._output: Output | None = None
         self._closed = self._seen = False
+        self._changed = True
         self._reason = ""
         self._pace = Pace()
         self.inputs = Inputs(napari_viewer)
@@ -165,7 +166,9 @@ class RestoreWidget(Container):
             return
         self._set_reason("")
         self.estimate.value = self._pace.describe(self._tiles(request), request.recipe)
-        self.inputs.show_estimate(self.inputs.source(), request.recipe)
+        if self._changed:
+            self.inputs.show_estimate(self.inputs.source(), request.recipe)
+            self._changed = False
 
     def _tiles(self, request: worker.Request) -> int:
         sides = dict(zip(request.layout.axes, request.layout.result_shape, strict=True))
@@ -175,7 +178,7 @@ class RestoreWidget(Container):
         """Follow the viewer's layers."""
         if not self._closed:
             self.inputs.reset_choices()
-            self._later()
+            self._timer.start()
 
     def _suit_stack(self, *_: Any) -> None:
         """Take the distance of the planes from the image, where a PSF of a stack is chosen and nothing else was said."""
@@ -187,6 +190,8 @@ class RestoreWidget(Container):
             return
 
     def _later(self, *_: Any) -> None:
+        """Check when the user pauses: a setting, the image or the mask is another."""
+        self._changed = True
         if not self._closed:
             self._timer.start()
 
@@ -234,7 +239,7 @@ class RestoreWidget(Container):
         self._reason = ""
         self.message.value = "Loading the prior..."
         self.restore.text, self.preview.enabled = "Cancel", False
-        self._run.start()
+        QTimer.singleShot(0, self._run.start)  # the window may breathe between a layer and a bar
 
     def progressed(self, progress: worker.Progress, seconds_left: float) -> None:
         """Show how far it is and what it looks like; whoever closes the window or the widget needs it no more."""
@@ -275,7 +280,7 @@ class RestoreWidget(Container):
         self._run = self._output = None
         self.restore.text = "Restore"
         self.restore.enabled = self.preview.enabled = True
-        self._later()
+        self._timer.start()
 
     # The end.
 

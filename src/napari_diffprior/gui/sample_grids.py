@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from .layer_choice import role
 
@@ -48,4 +49,9 @@ class SampleGrids:
             self._layer = self._viewer.add_image(stack, rgb=False, **look)
         else:
             self._layer.data = stack
-        self._viewer.dims.set_current_step(self._viewer.dims.ndim - stack.ndim, len(stack) - 1)
+        QTimer.singleShot(0, self._newest)  # the window may breathe between a layer and another plane of it
+
+    def _newest(self) -> None:
+        """Go to the last picture."""
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._viewer.dims.set_current_step(self._viewer.dims.ndim - self._layer.ndim, len(self._layer.data) - 1)
