@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.layers import Layer
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QApplication
 
 from ..axes import Layout, place_of
 from ..layers import moved, result_layers, spatial
@@ -79,7 +81,7 @@ class ResultOutput:
         settings = {**self._place(next(self._layout.positions())), "metadata": role("preview"), "visible": False}
         look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits}
         settings |= {**look, "name": f"{self._source.name} (restoring)"}
-        self._live = _add(self._viewer, made_layer(_as_stack(self._layout, empty), settings, "image"))
+        self._live = add(self._viewer, made_layer(_as_stack(self._layout, empty), settings, "image"))
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Show or update the live layer, in the place of the plane; if the user deleted it, it stays away."""
@@ -101,9 +103,9 @@ class ResultOutput:
         restored, *others = result_layers(self._source, result, bool(result.recipe.keep_samples))
         if not self._become(*restored):
             self.close()
-            _add(self._viewer, made_layer(*restored))
+            add(self._viewer, made_layer(*restored))
         for layer in others:
-            _add(self._viewer, made_layer(*layer))
+            add(self._viewer, made_layer(*layer))
 
     def _become(self, data: Any, settings: dict[str, Any], kind: str) -> bool:
         """Turn the live layer into the restored one, as the user may have set its look; napari takes long to replace it."""
@@ -153,14 +155,18 @@ class PreviewOutput:
         made = made_layer(*result_layers(self._source, result)[0])
         made.name = name
         made.metadata = {"napari-diffprior": {**result.provenance, "role": "preview"}}
-        _add(self._viewer, made)
+        add(self._viewer, made)
 
     def close(self) -> None:
         """Nothing: the preview stays."""
 
 
-def _add(viewer: Any, layer: Any) -> Any:
-    """Add a layer and leave the user's selection as it was: someone may be painting."""
+def add(viewer: Any, layer: Any) -> Any:
+    """Add a layer and leave the user's selection as it was: someone may be painting.
+
+    Making a layer and showing it take napari up to 0.1 s each, so what waits to be drawn is drawn in between.
+    """
+    QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
     active = viewer.layers.selection.active
     added = viewer.add_layer(layer)
     if active is not None:

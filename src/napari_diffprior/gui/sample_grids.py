@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from .layer_choice import role
+from .outputs import add, made_layer
 
 NAME = "prior samples"
 
@@ -46,7 +47,7 @@ class SampleGrids:
         stack = np.stack(self._grids)
         if self._layer is None or self._layer not in self._viewer.layers:
             look = {"name": NAME, "metadata": role("preview"), "axis_labels": ("time", "y", "x")}
-            self._layer = self._viewer.add_image(stack, rgb=False, **look)
+            self._layer = add(self._viewer, made_layer(stack, look, "image"))
         else:
             self._layer.data = stack
         QTimer.singleShot(0, self._newest)  # the window may breathe between a layer and another plane of it
