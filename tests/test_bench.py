@@ -182,6 +182,8 @@ def test_the_grid_tries_each_mode_at_each_number_of_steps_beside_auto(quick, pic
     chosen = list(settings_of(["auto", "decoupled", "dps"], [2, 4]))
     assert sorted(name for name, _ in chosen) == ["decoupled"] * 2 + ["dps"] * 6
     assert ("dps", {"steps": 4, "guidance": "norm"}) in chosen
+    numbers = {"weights": "published", "lambda_": 7.0, "zeta": 1.0}
+    assert ("diffpir", {"steps": 2, **numbers}) in list(settings_of(["diffpir"], [2]))
     rows = grid([picture], Settings(prior=flat_prior(), samples=2), ["sdedit"], ["denoise"], [2])
     assert [row["sampler"] for row in rows] == ["auto", *["sdedit"] * 3]
     assert rows[0]["behind"] == 0

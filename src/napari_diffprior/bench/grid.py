@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .tasks import TASKS, make_task
 Array = np.ndarray[Any, Any]
 
 AUTO = "auto"
+NUMBERS = {"diffpir": {"lambda_": (0.5, 1.0, 7.0), "zeta": (0.3, 1.0)}}  # tried beside a sampler's published weights
 COLUMNS = [
     Column("task", "task"),
     Column("sampler", "sampler"),
@@ -73,13 +75,19 @@ def grid(
 
 
 def settings_of(samplers: Sequence[str], steps: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each sampler with each choice of its modes at each number of steps; those that leave the work to another not."""
+    """Each sampler with each choice of its modes, and other numbers for its weights, at each number of steps.
+
+    Samplers that leave the work to another are left out.
+    """
     for name in samplers:
         cls = find("sampler", name)
         if issubclass(cls, Chooser):
             continue
         hints = typing.get_type_hints(cls)
         modes = {field: typing.get_args(hint) for field, hint in hints.items() if typing.get_origin(hint) is typing.Literal}
-        choices = [{field: choice} for field, values in modes.items() for choice in values] or [{}]
+        choices: list[dict[str, Any]] = [{field: choice} for field, values in modes.items() for choice in values] or [{}]
+        for values in product(*NUMBERS.get(name, {}).values()):
+            numbers = dict(zip(NUMBERS.get(name, {}), values, strict=True))
+            choices += [{"weights": "published", **numbers}] if numbers else []
         for count in steps:
             yield from ((name, {"steps": count, **choice}) for choice in choices)

@@ -75,9 +75,14 @@ class Stationary:
     @cached_property
     def mean_variance(self) -> float:
         """Variance of a pixel, the mean over the images of a batch."""
-        import torch
+        return float(self._variance(self.power))
 
-        return float(torch.fft.irfft2(self.power, s=self.grid)[..., 0, 0].mean())
+    def _variance(self, power: Tensor) -> Tensor:
+        """Mean of a spectrum over the full grid: the sum of the real-FFT columns, which but the outer ones stand for two."""
+        columns = power.sum(-2)
+        outer = columns[..., 0] + (columns[..., -1] if self.grid[1] % 2 == 0 else 0.0)
+        variance: Tensor = ((2 * columns.sum(-1) - outer) / math.prod(self.grid)).mean()
+        return variance
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -111,7 +116,7 @@ class Stationary:
         """Variance of a measured value without noise, the same for all; None where the operator is no filter of planes."""
         if len(self.shape) != 3 or not offers(operator, "transfer"):
             return None
-        return Stationary(self.power * abs(operator.transfer(self.grid)) ** 2, self.grid, self.shape).mean_variance
+        return float(self._variance(self.power * abs(operator.transfer(self.grid)) ** 2))
 
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
@@ -196,7 +201,10 @@ class SpectrumTable:
         if math.isinf(sigma):
             data: Array = self.power[-1]
             return data
-        logs = np.array([np.interp(math.log(sigma), levels, column) for column in table.T])
+        place = np.interp(math.log(sigma), levels, np.arange(len(levels)))  # of sigma among the levels
+        below = min(int(place), len(levels) - 2) if len(levels) > 1 else 0
+        share = place - below
+        logs = (1 - share) * table[below] + (share * table[below + 1] if share else 0.0)
         power: Array = np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
         return power
 
