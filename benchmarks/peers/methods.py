@@ -62,8 +62,8 @@ class Problem:
         return Intensity.of(self.task.image[self.measured])
 
 
-def ours(sampler: str, **options: Any) -> Callable[[Problem], Array]:
-    """This package, as a user calls it, with the same number of network calls; weights as they come or tuned like the peer's."""
+def ours(sampler: str, samples: int = 1, **options: Any) -> Callable[[Problem], Array]:
+    """This package, as a user calls it, with as many network calls a sample; weights as they come or tuned as the peer's are."""
 
     def run(problem: Problem) -> Array:
         prior: Any = problem.prior
@@ -73,7 +73,7 @@ def ours(sampler: str, **options: Any) -> Callable[[Problem], Array]:
             problem.task.image,
             sampler=sampler,
             steps=problem.calls,
-            samples=1,
+            samples=samples,
             seed=problem.seed,
             prior=prior,
             device="cpu",
@@ -213,5 +213,5 @@ PAIRS: dict[str, tuple[Callable[[Problem], Array], Callable[[Problem], Array], t
     "ddrm": (ours("ddrm"), peer("ddrm"), ("scattered",)),
     "score_ald": (ours("score_ald"), peer("posterior"), ("scattered", "deblur")),
     "sdedit": (ours("sdedit", start=START, repeats=1), diffusers_sdedit, ("denoise",)),
-    "decoupled": (ours("decoupled"), peer("dps"), ("scattered", "deblur")),
+    "decoupled": (ours("decoupled", samples=4), peer("dps"), ("scattered", "deblur")),
 }

@@ -106,7 +106,9 @@ class Modes:
 
 def _pairs(gain: Tensor) -> Tensor:
     """A real gain for real and imaginary parts each, which multiplies faster than one for both; a complex one as it is."""
-    return gain if gain.is_complex() else gain[..., None].expand(*gain.shape, 2).contiguous()
+    import torch
+
+    return gain if gain.is_complex() else torch.view_as_real(torch.complex(gain, gain))
 
 
 def _times(modes: Tensor, gain: Tensor) -> Tensor:
