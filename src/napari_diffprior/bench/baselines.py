@@ -48,15 +48,16 @@ def baselines(task: Task) -> list[Baseline]:
     Returns
     -------
     list of Baseline
-        ``biharmonic`` for gaps (Damelin & Hoang 2018, as in scikit-image); ``wiener`` over 17 balances and
-        ``richardson lucy`` over 5 to 50 iterations for a blur; ``non local means``, ``total variation`` and ``wavelet``
-        over their settings for noise. Each is given the noise level or its best setting, which a user would not know.
+        ``biharmonic`` for gaps (Damelin & Hoang 2018, as in scikit-image); for a blur ``wiener`` over 17 balances and
+        ``richardson lucy`` over 5 to 50 iterations, both with a reflected border and, ``unpadded``, without one; for noise
+        ``non local means``, ``total variation`` and ``wavelet`` over their settings. Each is given the noise level or its
+        best setting, which a user would not know.
     """
     fitting: tuple[Candidates, ...] = (non_local_means, total_variation, wavelet)
     if task.mask is not None:
         fitting = (biharmonic,)
     elif task.psf is not None:
-        fitting = (wiener, richardson_lucy)
+        fitting = (wiener, richardson_lucy, wiener_unpadded, richardson_lucy_unpadded)
     return [best(task, candidates) for candidates in fitting]
 
 
@@ -78,20 +79,22 @@ def biharmonic(task: Task) -> Iterator[tuple[str, Array]]:
 
 def wiener(task: Task) -> Iterator[tuple[str, Array]]:
     """Wiener filters over a range of balances; the border is padded by reflection."""
-    from skimage.restoration import wiener as filtered
+    return _wiener(task, PAD)
 
-    padded, back = _padded(task)
-    for balance in np.geomspace(1e-4, 1, 17):
-        yield f"balance {balance:.2g}", back(filtered(padded, task.psf, balance, clip=False))
+
+def wiener_unpadded(task: Task) -> Iterator[tuple[str, Array]]:
+    """Wiener filters as they are often called: without a border, so that opposite edges blur into each other."""
+    return _wiener(task, 0)
 
 
 def richardson_lucy(task: Task) -> Iterator[tuple[str, Array]]:
     """Richardson-Lucy; the border is padded by reflection, negative values are cut."""
-    from skimage.restoration import richardson_lucy as iterated
+    return _richardson_lucy(task, PAD)
 
-    padded, back = _padded(task)
-    for iterations in range(5, 55, 5):
-        yield f"{iterations} iterations", back(iterated(np.maximum(padded, 1e-3), task.psf, iterations, clip=False))
+
+def richardson_lucy_unpadded(task: Task) -> Iterator[tuple[str, Array]]:
+    """Richardson-Lucy as it is often called: without a border, as if all were dark outside."""
+    return _richardson_lucy(task, 0)
 
 
 def non_local_means(task: Task) -> Iterator[tuple[str, Array]]:
@@ -131,18 +134,25 @@ def wavelet(task: Task) -> Iterator[tuple[str, Array]]:
             yield f"{name}, {strength:g} sigma", total / len(shifts)
 
 
-def wiener_unpadded(task: Task) -> Iterator[tuple[str, Array]]:
-    """Wiener filters as they are often called: without a border, so that opposite edges blur into each other."""
+def _wiener(task: Task, pad: int) -> Iterator[tuple[str, Array]]:
     from skimage.restoration import wiener as filtered
 
-    low, span = float(task.image.min()), float(np.ptp(task.image))
+    padded, back = _padded(task, pad)
     for balance in np.geomspace(1e-4, 1, 17):
-        yield f"balance {balance:.2g}", filtered((task.image - low) / span, task.psf, balance, clip=False) * span + low
+        yield f"balance {balance:.2g}", back(filtered(padded, task.psf, balance, clip=False))
 
 
-def _padded(task: Task) -> tuple[Array, Callable[[Array], Array]]:
+def _richardson_lucy(task: Task, pad: int) -> Iterator[tuple[str, Array]]:
+    from skimage.restoration import richardson_lucy as iterated
+
+    padded, back = _padded(task, pad)
+    for iterations in range(5, 55, 5):
+        yield f"{iterations} iterations", back(iterated(np.maximum(padded, 1e-3), task.psf, iterations, clip=False))
+
+
+def _padded(task: Task, pad: int) -> tuple[Array, Callable[[Array], Array]]:
     """Image with its range mapped to [0, 1] and a border, and the way back."""
     low, span = float(task.image.min()), float(np.ptp(task.image))
-    inner = (slice(PAD, -PAD), slice(PAD, -PAD))
-    padded = np.pad((task.image - low) / span, PAD, mode="reflect")
-    return padded, lambda image: np.asarray(image[inner] * span + low)
+    height, width = task.image.shape
+    padded = np.pad((task.image - low) / span, pad, mode="reflect")
+    return padded, lambda image: np.asarray(image[pad : pad + height, pad : pad + width] * span + low)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..metrics import psnr
 from ..train.data import TrainingImage, family, read_folder
-from .baselines import baselines, best, wiener_unpadded
+from .baselines import baselines
 from .pictures import crops
 from .tables import Column
 from .tasks import Task, make_task
@@ -130,7 +130,7 @@ def _compare(tasks: Sequence[Task], prior: NetworkPrior, settings: PriorBench) -
     ours = float(np.mean([_quality(task, _restored(task, prior, settings)) for task in tasks]))
     classical: dict[str, list[float]] = {}
     for task in tasks:
-        for found in (*baselines(task), *([best(task, wiener_unpadded)] if task.psf is not None else [])):
+        for found in baselines(task):
             classical.setdefault(found.family, []).append(_quality(task, found.restored))
     means = {name: float(np.mean(values)) for name, values in classical.items()}
     first = max(means, key=lambda name: means[name])
