@@ -29,6 +29,12 @@ MIDDLE = 10
 KEEPING = Recipe(samples=4, keep_samples=True)
 
 
+def step_of(message: str) -> int:
+    """Step that a message tells: not each of them is told."""
+    words = message.split()
+    return int(words[1]) if words[:1] == ["Step"] else 0
+
+
 def wait(condition, seconds: float = LONGEST_SECONDS) -> None:
     """Process events until a condition holds."""
     end = time.monotonic() + seconds
@@ -109,7 +115,7 @@ def restore() -> None:
     widget.show_recipe(KEEPING)
     pause(1)
     widget.restore.changed.emit(True)
-    wait(lambda: widget.message.value.startswith(f"Step {MIDDLE} ") or widget._run is None)
+    wait(lambda: step_of(widget.message.value) >= MIDDLE or widget._run is None)
     stage.save("running")
     stage.viewer.window._status_bar._toggle_activity_dock(True)
     pause(0.5)
