@@ -86,8 +86,8 @@ def settings_of(samplers: Sequence[str], steps: Sequence[int]) -> Iterator[tuple
         hints = typing.get_type_hints(cls)
         modes = {field: typing.get_args(hint) for field, hint in hints.items() if typing.get_origin(hint) is typing.Literal}
         choices: list[dict[str, Any]] = [{field: choice} for field, values in modes.items() for choice in values] or [{}]
-        for values in product(*NUMBERS.get(name, {}).values()):
-            numbers = dict(zip(NUMBERS.get(name, {}), values, strict=True))
-            choices += [{"weights": "published", **numbers}] if numbers else []
+        if numbers := NUMBERS.get(name):
+            combined = (dict(zip(numbers, values, strict=True)) for values in product(*numbers.values()))
+            choices += [{"weights": "published", **each} for each in combined]
         for count in steps:
             yield from ((name, {"steps": count, **choice}) for choice in choices)

@@ -78,9 +78,9 @@ class ResultOutput:
         """Add the live layer, hidden until there is something to see: beside a run it takes napari twice as long."""
         sides = dict(zip(self._layout.axes, self._layout.result_shape, strict=True))
         empty = np.zeros([sides[letter] for letter in self._layout.core], np.float32)
-        settings = {**self._place(next(self._layout.positions())), "metadata": role("preview"), "visible": False}
-        look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits}
-        settings |= {**look, "name": f"{self._source.name} (restoring)"}
+        look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits, "visible": False}
+        told = {"name": f"{self._source.name} (restoring)", "metadata": role("preview")}
+        settings = {**self._place(next(self._layout.positions())), **look, **told}
         self._live = add(self._viewer, made_layer(_as_stack(self._layout, empty), settings, "image"))
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:

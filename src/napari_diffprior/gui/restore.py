@@ -23,7 +23,7 @@ from .layer_choice import Watch, follow_layers
 from .outputs import Output, PreviewOutput, ResultOutput
 from .pace import Pace, count_tiles, duration
 from .preferences import preferences
-from .quality import Quality
+from .quality import Quality, draft
 from .rows import finish_line, headline, row, wrap
 from .run import Run
 from .script import script
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ..restoration import Restoration
 
 CHECK_MS = 200
-PREVIEW_STEPS = 8
 
 
 class RestoreWidget(Container):
@@ -217,7 +216,7 @@ class RestoreWidget(Container):
 
     def start_preview(self) -> None:
         """Restore the visible field in a few steps."""
-        self._start(FIELD, lambda request: replace(request, recipe=_draft(request.recipe)), PreviewOutput, "Preview of")
+        self._start(FIELD, lambda request: replace(request, recipe=draft(request.recipe)), PreviewOutput, "Preview of")
 
     def _start(self, region: str | None, change: Any, output: Any, title: str) -> None:
         if self._run is not None:
@@ -294,11 +293,3 @@ class RestoreWidget(Container):
             self._output.close()
         self._unfollow()
         self._watch.only()
-
-
-def _draft(recipe: Recipe) -> Recipe:
-    """One sample in few steps: a fifth of the steps, at least eight."""
-    steps = recipe.make_sampler().steps or 0  # of a method that is not chosen yet
-    few = max(PREVIEW_STEPS, steps // 5)
-    few = min(steps, few) if steps else few
-    return replace(recipe, samples=1, options={**recipe.options, "steps": few})

@@ -75,14 +75,13 @@ class Stationary:
     @cached_property
     def mean_variance(self) -> float:
         """Variance of a pixel, the mean over the images of a batch."""
-        return float(self._variance(self.power))
+        return self._variance(self.power)
 
-    def _variance(self, power: Tensor) -> Tensor:
+    def _variance(self, power: Tensor) -> float:
         """Mean of a spectrum over the full grid: the sum of the real-FFT columns, which but the outer ones stand for two."""
         columns = power.sum(-2)
         outer = columns[..., 0] + (columns[..., -1] if self.grid[1] % 2 == 0 else 0.0)
-        variance: Tensor = ((2 * columns.sum(-1) - outer) / math.prod(self.grid)).mean()
-        return variance
+        return float((2 * columns.sum(-1) - outer).mean()) / math.prod(self.grid)
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -116,7 +115,7 @@ class Stationary:
         """Variance of a measured value without noise, the same for all; None where the operator is no filter of planes."""
         if len(self.shape) != 3 or not offers(operator, "transfer"):
             return None
-        return float(self._variance(self.power * abs(operator.transfer(self.grid)) ** 2))
+        return self._variance(self.power * abs(operator.transfer(self.grid)) ** 2)
 
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
@@ -202,9 +201,8 @@ class SpectrumTable:
             data: Array = self.power[-1]
             return data
         place = np.interp(math.log(sigma), levels, np.arange(len(levels)))  # of sigma among the levels
-        below = min(int(place), len(levels) - 2) if len(levels) > 1 else 0
-        share = place - below
-        logs = (1 - share) * table[below] + (share * table[below + 1] if share else 0.0)
+        below, above = table[int(place)], table[math.ceil(place)]
+        logs = below + (place - int(place)) * (above - below)
         power: Array = np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
         return power
 
