@@ -12,7 +12,7 @@ from annotated_types import Ge, Gt, Le
 from ..operators.contract import jacobian_transpose
 from ..params import Ui, params
 from .contract import State
-from .guidance import best_length
+from .guidance import best_length, settled
 from .schedules import ancestral, begin, from_timestep
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class DPS:
     The likelihood score is approximated by that of the denoised image, with the gradient through the network.
     ``norm``: the published code, ``scale`` times the gradient of the residual's norm. ``unit_gradient``: that
     gradient normalised. ``calibrated``: sigma^2 J^T A^T r / (sigma_y^2 + a^2 r^2), with a^2 the mean gain of
-    A A^T and r the prior's measured error, cut to the length that is best for N(D, sigma^2 J); it has no scale to
-    tune. Norms are per sample, never over the batch.
+    A A^T and r the prior's measured error, cut to the length that is best for N(D, sigma^2 J), and at the end what a
+    denoiser takes for noise; it has no scale to tune. Norms are per sample, never over the batch.
     """
 
     name: ClassVar[str] = "dps"
@@ -54,6 +54,8 @@ class DPS:
                 share = 1 / (measurement.sigma**2 + gain * prior.error(sigma, measurement.shape, x).mean_variance)
                 move = share * sigma**2 * pull
                 x0 = x0 + best_length(measurement, x0, move, share * back) * move
+                if lower == 0:
+                    x0 = settled(measurement, prior, x0)
                 x = ancestral(x, x0, sigma, lower, noise)
             else:
                 length = norm if self.guidance == "norm" else pull.flatten(1).norm(dim=1)

@@ -42,3 +42,15 @@ def best_length(measurement: Measurement, x0: Tensor, move: Tensor, pull: Tensor
     weighted = measurement.noise.precision(expected) * seen
     best = dot(weighted, measurement.y - expected) / (dot(weighted, seen) + dot(move, pull).clamp_min(0.0))
     return best.nan_to_num(0.0).clamp(0.0, 1.0).view(-1, *[1] * (x0.ndim - 1))
+
+
+def settled(measurement: Measurement, prior: Denoiser, x0: Tensor) -> Tensor:
+    """Last estimate, given the data once more where its error was measured on other images.
+
+    What the denoiser takes for noise has no gradient through it and stays further from the data than the noise. The
+    residual says how much of it this image has; its spectrum is that of the error where the data still help, at a quarter
+    of their noise. An exact error, or an operator that is not linear, leaves the estimate as it is.
+    """
+    held_out = prior.error(max(0.25 * measurement.sigma, prior.sigma_min), measurement.shape, x0)
+    own = measurement.own_error(x0, held_out)
+    return x0 if own is held_out else measurement.condition(x0, own)
