@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +100,7 @@ class Engine:
             "device_reason": self.device.reason,
             "precision": self.device.precision,
             "threads": torch.get_num_threads(),
-            "versions": _versions(),
+            "versions": dict(_versions()),
         }
 
 
@@ -249,6 +250,7 @@ def _update(job: Job, state: State, part: int, parts: int, position: Position) -
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
     from importlib.metadata import version
 

@@ -36,10 +36,10 @@ class Modes:
         twice[0] = 1.0
         if grid[1] % 2 == 0:
             twice[-1] = 1.0
+        image = (power / twice).sqrt()
+        data = torch.as_tensor(operator.transfer(grid)) * image
         self._white = _pairs(twice.sqrt())
-        self._image = _pairs((power / twice).sqrt())
-        data = torch.as_tensor(operator.transfer(grid)) * (power / twice).sqrt()
-        self._data, self._back = _pairs(data), _pairs(data.conj() * twice)
+        self._image, self._data, self._back = _pairs(image), _pairs(data), _pairs(data.conj() * twice)
         self._seen = operator.response(grid) * power
 
     def white(self, field: Tensor) -> Tensor:

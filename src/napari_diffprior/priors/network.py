@@ -83,7 +83,7 @@ class NetworkPrior:
         c_in, c_skip, c_out = self._scales(sigma.view(-1, 1, 1, 1))
         inner, crop = pad_to_multiple(c_in * x, self.multiple)
         with self._autocast(x):
-            own = getattr(self.network, "dtype", x.dtype)
+            own = getattr(self.network, "dtype", x.dtype) if self.precision == "float32" else x.dtype
             output = self.network(inner.to(own), self._time(sigma).to(own), **self._classes(x)).sample
         output = output[:, : self.channels].to(x.dtype)[crop]
         denoised: Tensor = c_skip * x + c_out * output
@@ -120,6 +120,15 @@ class NetworkPrior:
             Share of the fine detail that the measurement passes, see ``Measurement.sharpness``.
         """
         return None if self.coverage is None else self.coverage.at(sigma, sharpness)
+
+
+def round_weights(network: Any) -> None:
+    """Round the weights of convolutions and linear maps to bfloat16, in place, as autocast would in each call."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, (torch.nn.modules.conv._ConvNd, torch.nn.Linear)):
+            module.to(torch.bfloat16)
 
 
 class EdmPrior(NetworkPrior):

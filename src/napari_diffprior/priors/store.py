@@ -18,7 +18,7 @@ from ..registry import nearest
 from .covariance import SpectrumTable
 from .coverage import CoverageTable
 from .hub import PREFIX, cached, hub_folder
-from .network import EdmPrior, NetworkPrior
+from .network import EdmPrior, NetworkPrior, round_weights
 from .sigma import SigmaTable
 
 PRIORS_VARIABLE = "NAPARI_DIFFPRIOR_PRIORS"
@@ -218,6 +218,8 @@ def _load(
     network = _load_network(unet_of(folder))
     _check_label(network, folder, label)
     network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    if precision == "bfloat16":
+        round_weights(network)
     if device == "cpu":
         from .lean import lean
 
