@@ -256,6 +256,7 @@ def test_speed_of_a_case_in_its_own_process(capsys, tmp_path):
     assert row["calls"] == 2
     assert row["pixels"] == pytest.approx(4)  # a tile is 128 pixels wide, the image 64
     assert row["ratio"] > 0.5
+    assert row["plain_ratio"] > 0.2
     assert row["mebibytes"] > 100
     assert "ratio" in capsys.readouterr().out
 

@@ -23,6 +23,8 @@ COLUMNS = [
     Column("seconds", "seconds", ".2f"),
     Column("bare_seconds", "bare calls", ".2f"),
     Column("ratio", "ratio", ".3f"),
+    Column("plain_seconds", "calls by diffusers", ".2f"),
+    Column("plain_ratio", "ratio", ".3f"),
     Column("pixels", "pixels per pixel", ".2f"),
     Column("mebibytes", "MiB", ".0f"),
 ]

@@ -92,11 +92,13 @@ def measure(case: Case) -> dict[str, Any]:
         ``calls``: network calls for a sample, as the sampler counts them. ``seconds``: of the restoration without
         loading. ``bare_seconds``: of the same number of network calls on batches of the same shapes, in the same
         precision, with the gradient for the input where the method takes one, and nothing around them. ``ratio``.
+        ``plain_seconds``, ``plain_ratio``: the same beside calls of the network as diffusers makes it, which on a CPU is
+        slower than the one that a restoration calls (priors/lean.py).
         ``pixels``: pixels that went through the network in a call, in units of the image; above 1 tiles overlap.
         ``mebibytes``: peak memory of the process up to the first restoration (of the GPU, where there is one).
     """
     from ..device import choose_device
-    from ..priors.store import load_prior
+    from ..priors.store import find_prior, load_prior, plain_network
     from ..restoration import restore_iter
     from ..tiling import TiledDenoiser
 
@@ -114,12 +116,12 @@ def measure(case: Case) -> dict[str, Any]:
 
     _, result = restore()
     peak, shapes = _peak(device), needed(recorder.calls)
-    inputs = _inputs(shapes, recorder.network, device)
-    pairs = []
+    inputs, plain = _inputs(shapes, device), plain_network(find_prior(case.prior), device.name)
+    turns = []
     for _ in range(case.repeats):
         recorder.calls.clear()
-        pairs.append((restore()[0], _bare(shapes, inputs, recorder.network, device)))
-    seconds, bare = (statistics.median(times) for times in zip(*pairs, strict=True))
+        turns.append((restore()[0], *(_bare(shapes, inputs, network, device) for network in (recorder.network, plain))))
+    seconds, bare, plainly = (statistics.median(times) for times in zip(*turns, strict=True))
     pixels = sum(math.prod(shape) for shape, _ in shapes) / (result.calls * case.batch * task.image.size)
     return {
         **asdict(case),
@@ -128,9 +130,11 @@ def measure(case: Case) -> dict[str, Any]:
         "seconds": seconds,
         "bare_seconds": bare,
         "ratio": seconds / bare,
+        "plain_seconds": plainly,
+        "plain_ratio": seconds / plainly,
         "pixels": pixels,
         "mebibytes": peak,
-        "all_seconds": pairs,
+        "all_seconds": turns,
     }
 
 
@@ -151,15 +155,14 @@ def _drive(run: Any) -> Any:
             return end.value
 
 
-def _inputs(shapes: list[tuple[tuple[int, ...], bool]], network: Any, device: Device) -> dict[tuple[int, ...], tuple[Any, Any]]:
+def _inputs(shapes: list[tuple[tuple[int, ...], bool]], device: Device) -> dict[tuple[int, ...], tuple[Any, Any]]:
     """An input and a time for each shape, made before anything is timed."""
     import torch
 
-    kind = getattr(network, "dtype", torch.float32)
     made = {}
     for shape, _ in shapes:
-        times = torch.full((shape[0],), 300.0, device=device.name, dtype=kind)
-        made[shape] = (torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device.name, kind), times)
+        times = torch.full((shape[0],), 300.0, device=device.name)
+        made[shape] = (torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device.name), times)
     return made
 
 

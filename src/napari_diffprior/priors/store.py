@@ -209,15 +209,12 @@ def _load(
     folder: Path, label: int | None, stamps: tuple[int, ...], device: str, precision: Literal["float32", "bfloat16"]
 ) -> NetworkPrior:
     """Load a folder once; ``stamps`` are the times of its files, so that a retrained prior is read again."""
-    import torch
-
     scheduler, info = _json(scheduler_of(folder) / "scheduler_config.json"), _describe(folder.name, folder)
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in PREDICTIONS:
         raise ValueError(f"{folder} predicts {prediction!r}, which is not supported; {nearest(str(prediction), PREDICTIONS)}.")
-    network = _load_network(unet_of(folder))
+    network = plain_network(folder, device)
     _check_label(network, folder, label)
-    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     if precision == "bfloat16":
         round_weights(network)
     if device == "cpu":
@@ -241,6 +238,13 @@ def _load(
     if isinstance(made, EdmPrior):
         made.sigma_data = float(scheduler.get("sigma_data", 0.5))
     return made
+
+
+def plain_network(folder: Path, device: str = "cpu") -> Any:
+    """Frozen network of a prior folder, as diffusers makes it."""
+    import torch
+
+    return _load_network(unet_of(folder)).eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 def _load_network(folder: Path) -> Any:
