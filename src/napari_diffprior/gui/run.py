@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from napari.qt.threading import GeneratorWorker, create_worker
 from napari.utils import cancelable_progress
 from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
 
 from .spinner import Spinner
 
@@ -95,10 +96,10 @@ class Run:
             signal.connect(partial(self._post, handler))
 
     def start(self) -> None:
-        """Show the progress bar and start the worker."""
+        """Show the progress bar, then start the worker."""
         self._bar = Bar(desc=self._title, total=0, cancel_callback=self.cancel)
         self._spinner = Spinner()
-        self._worker.start()
+        QTimer.singleShot(0, self._worker.start)  # when the bar has been drawn: beside a run that takes twice as long
 
     def cancel(self) -> None:
         """Ask the run to stop; it does so within a step."""
