@@ -27,7 +27,7 @@ def drain(steps):
 
 
 def test_progress_is_throttled(fake, request_):
-    fake.steps, fake.seconds = 1500, 0.001
+    fake.steps, fake.seconds = 2500, 0.001
     started = time.monotonic()
     seen, result = drain(restore_steps(request_, Event()))
     seconds = time.monotonic() - started

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 U = TypeVar("U")
 R = TypeVar("R")
 Array = np.ndarray[Any, Any]
-PROGRESS_SECONDS = 0.4
+PROGRESS_SECONDS = 0.7
 PREVIEW_SECONDS = 1.0
 PREVIEW_SHARE = 0.02
 
@@ -112,7 +112,7 @@ def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restorat
 
 
 def restore_steps(request: Request, stop: Event, pace: LivePace | None = None) -> "Generator[Progress, None, Restoration | None]":
-    """Run a restoration, reporting at most 2.5 times a second, with an image when the pace says so.
+    """Run a restoration, reporting at most every 0.7 seconds, with an image when the pace says so.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def open_folder(settings: "FolderSettings", recipe: Recipe, stop: Event) -> "Gen
 def folder_steps(
     settings: "FolderSettings", recipe: Recipe, stop: Event
 ) -> "Generator[FolderProgress, None, list[Outcome] | None]":
-    """Restore a folder, reporting every file that is done, and between them at most 2.5 times a second."""
+    """Restore a folder, reporting every file that is done, and between them at most every 0.7 seconds."""
     inner = open_folder(settings, recipe, stop)
     reported = float("-inf")  # the first step is told at once
     try:
