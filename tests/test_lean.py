@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import pytest
 import torch
 from diffusers import UNet2DModel
+from torch import nn
 
 from napari_diffprior.priors.lean import LeanBlock, LeanUpsample, NormSiLU, lean, merged
 
@@ -78,6 +80,27 @@ def test_short_operations_run_on_one_thread_and_leave_the_number_as_it_was() -> 
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_diffprior.device import let_threads_sleep
+
+    for said, policy, spins in ((None, "passive", "1000"), ("active", "active", None)):
+        monkeypatch.setattr(os, "environ", {} if said is None else {"OMP_WAIT_POLICY": said})
+        let_threads_sleep()
+        assert (os.environ["OMP_WAIT_POLICY"], os.environ.get("GOMP_SPINCOUNT")) == (policy, spins)
+
+
+def test_weights_are_rounded_once_for_bfloat16() -> None:
+    from napari_diffprior.priors.store import load_prior
+
+    x, sigma = torch.randn(1, 1, 64, 64), torch.tensor([0.3])
+    prior = load_prior("microscopy", "cpu", "bfloat16")
+    in_each_call = copy.copy(load_prior("microscopy", "cpu", "float32"))
+    in_each_call.precision = "bfloat16"
+    assert {m.weight.dtype for m in prior.network.modules() if type(m) is nn.Conv2d} == {torch.bfloat16}
+    with torch.no_grad():
+        assert torch.equal(prior(x, sigma), in_each_call(x, sigma))
 
 
 @pytest.mark.parametrize("name", ["scattered", "deblur"])

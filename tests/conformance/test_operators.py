@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_diffprior.operators.mask import Mask
 from napari_diffprior.priors.covariance import Diagonal, SpectrumTable
 from napari_diffprior.registry import registered
 from napari_diffprior.rng import BatchNoise, KeyedNoise
+from napari_diffprior.samplers.guidance import settled
 from napari_diffprior.testing import check_operator
 
 OPERATORS = sorted(registered("operator"))
@@ -293,3 +295,23 @@ def test_an_image_with_larger_errors_than_the_held_out_ones_says_so() -> None:
     assert factors[1::2].mean() == pytest.approx(4.0, rel=0.1)
     exact = Diagonal(torch.ones(1, 48, 48, dtype=torch.float64))
     assert measurement.own_error(truth, exact) is exact
+
+
+def test_detail_that_a_denoiser_took_for_noise_comes_back_from_the_data() -> None:
+    operator = Mask(torch.rand(48, 48, generator=torch.Generator().manual_seed(0)) < 0.7)
+    noise, shape = BatchNoise(0, 20), (1, 48, 48)
+    detail = 0.1 * noise.normal(shape, torch.zeros(1, dtype=torch.float64))
+    smooth = torch.zeros_like(detail)
+
+    def settle(error: Any) -> tuple[Measurement, torch.Tensor]:
+        y = operator.apply(detail) + 0.05 * noise.normal((1, len(operator.index)), detail)
+        measurement = Measurement(y, operator, Gaussian(sigma=0.05), shape)
+        prior: Any = SimpleNamespace(sigma_min=0.01, error=lambda sigma, shape, like: error)
+        return measurement, settled(measurement, prior, smooth)
+
+    measurement, found = settle(spectrum().covariance(0.02, shape, detail))
+    seen = operator.apply(found - detail).square().mean().sqrt()
+    assert measurement.misfit(smooth).min() > 3
+    assert measurement.misfit(found).max() < 1
+    assert seen < 0.05  # better than the measured values as they are
+    assert settle(Diagonal(torch.ones(*shape, dtype=torch.float64)))[1] is smooth  # exact: nothing is left to say

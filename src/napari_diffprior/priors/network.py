@@ -127,7 +127,7 @@ def round_weights(network: Any) -> None:
     import torch
 
     for module in network.modules():
-        if isinstance(module, (torch.nn.modules.conv._ConvNd, torch.nn.Linear)):
+        if isinstance(module, (torch.nn.modules.conv._ConvNd, torch.nn.Linear)) or hasattr(module, "merged"):
             module.to(torch.bfloat16)
 
 

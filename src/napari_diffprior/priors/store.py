@@ -215,13 +215,13 @@ def _load(
         raise ValueError(f"{folder} predicts {prediction!r}, which is not supported; {nearest(str(prediction), PREDICTIONS)}.")
     network = plain_network(folder, device)
     _check_label(network, folder, label)
-    if precision == "bfloat16":
-        round_weights(network)
     if device == "cpu":
         from .lean import lean
 
         keep_memory()
         lean(network)
+    if precision == "bfloat16":
+        round_weights(network)
     edm = scheduler.get("_class_name") == "EDMEulerScheduler"
     make = EdmPrior if edm else NetworkPrior
     made = make(
