@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .rng import NoiseStream
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
-FEW_ITERATIONS = 10  # of a data step in modes: more are worth less than .01 dB
 SPREAD = 5.0  # of that factor among images, as a standard deviation
 LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0009
 
@@ -181,7 +180,7 @@ class Measurement:
         with few_threads(mean):
             modes = error.whitened(self.operator) if hasattr(error, "whitened") else None
             if modes is not None and reach_of(self.operator) <= LONGEST_GAP:
-                return self._condition_modes(mean, modes, noise, tolerance, min(iterations, FEW_ITERATIONS))
+                return self._condition_modes(mean, modes, noise, tolerance, iterations)
             weights = self.noise.precision(self.operator.apply(mean))
             for _ in range(getattr(self.noise, "newton", 0)):
                 centre = mean + error.apply(self._pull(mean, error, weights, None, tolerance, iterations))
