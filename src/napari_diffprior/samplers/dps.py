@@ -30,8 +30,9 @@ class DPS:
     The likelihood score is approximated by that of the denoised image, with the gradient through the network.
     ``norm``: the published code, ``scale`` times the gradient of the residual's norm. ``unit_gradient``: that
     gradient normalised. ``calibrated``: sigma^2 J^T A^T r / (sigma_y^2 + a^2 r^2), with a^2 the mean gain of
-    A A^T and r the prior's measured error, cut to the length that is best for N(D, sigma^2 J), and at the end what a
-    denoiser takes for noise; it has no scale to tune. Norms are per sample, never over the batch.
+    A A^T and r the prior's measured error, cut to the length that is best for N(D, sigma^2 J); it has no scale to
+    tune. Its last estimate also takes from the data the detail that the denoiser took for noise. Norms are per sample,
+    never over the batch.
     """
 
     name: ClassVar[str] = "dps"
