@@ -11,6 +11,8 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,27 +29,30 @@ def task_of(side: int, name: str = "scattered") -> Task:
     return make_task(name, np.pad(picture, (0, side - len(picture)), mode="symmetric"))
 
 
-def seconds(task: Task, repeats: int, **settings: Any) -> float:
-    """Median time of a restoration; the first one, which loads and warms up, does not count."""
-    times = []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        restore(task.image, sampler="decoupled", **settings, **task.settings())
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+def seconds(task: Task, **settings: Any) -> float:
+    """Time of a restoration."""
+    started = time.perf_counter()
+    restore(task.image, sampler="decoupled", **settings, **task.settings())
+    return time.perf_counter() - started
+
+
+def medians(cases: dict[int, Callable[[], float]], repeats: int) -> dict[int, float]:
+    """Median time of each case, in turns; the first turn, which loads and warms up, does not count."""
+    turns = [[measure() for measure in cases.values()] for _ in range(repeats + 1)]
+    return dict(zip(cases, (statistics.median(times) for times in zip(*turns[1:], strict=True)), strict=True))
 
 
 def pixels(options: argparse.Namespace) -> None:
     """Microseconds a pixel and step, for one sample."""
-    for side in options.sides:
-        taken = seconds(task_of(side), options.repeats if side < 1024 else 1, samples=1, steps=options.steps)
+    cases = {side: partial(seconds, task_of(side), samples=1, steps=options.steps) for side in options.sides}
+    for side, taken in medians(cases, options.repeats).items():
         say(side=side, seconds=round(taken, 3), microseconds=round(1e6 * taken / side**2 / options.steps, 4))
 
 
 def samples(options: argparse.Namespace) -> None:
     """Seconds a sample."""
-    for count in (1, 2, 4, 8):
-        taken = seconds(task_of(256), options.repeats, samples=count, steps=options.steps)
+    cases = {count: partial(seconds, task_of(256), samples=count, steps=options.steps) for count in (1, 2, 4, 8)}
+    for count, taken in medians(cases, options.repeats).items():
         say(samples=count, seconds=round(taken, 3), each=round(taken / count, 4))
 
 
