@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
 SPREAD = 5.0  # of that factor among images, as a standard deviation
+TILT = 1.0  # of that factor with brightness, in units of its own standard deviation, among images
+CLUMPED = 10.0  # pixels whose error is one, up to which its size may change from place to place
+LEAST = 0.1  # share of that factor in a pixel
 LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0009
 
 
@@ -121,8 +124,9 @@ class Measurement:
         its own residual, and never below 1. The noise alone has sqrt(2 m) of it by chance; where little of R reaches the
         data, after a blur in the last steps, that is worth more than any image's k. So k is the mean of what the residual
         says and of 1, each weighted by its inverse variance, as if the k of images spread by 5. The trace is known where A
-        is a filter with gaps, elsewhere it is one Hutchinson estimate with fixed signs. A covariance that is exact, or that
-        cannot be scaled, stays as it is.
+        is a filter with gaps, elsewhere it is one Hutchinson estimate with fixed signs. Where it is known, k changes with
+        the brightness of the pixel as well: there is more to be wrong about where there is more to see. A covariance that is
+        exact, or that cannot be scaled, stays as it is.
 
         Parameters
         ----------
@@ -133,14 +137,34 @@ class Measurement:
         """
         if not hasattr(error, "scaled") or not is_linear(self.operator):
             return error
+        measured: Any = error
         with few_threads(mean):
             expected = self.operator.apply(mean)
             weights = self.noise.precision(expected)
             share = self._share(weights)
-            trace = self._diagonal(weights, error, expected).flatten(1).mean(1) / share
+            seen = self._diagonal(weights, error, expected)
+            trace = seen.flatten(1).mean(1) / share
             excess = ((self._chi2(expected, weights) - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
             chance = 2 / (self.count * share) / trace**2  # variance of the excess
-            return cast("Covariance", error.scaled(1 + excess / (1 + chance / SPREAD**2)))
+            factor = 1 + excess / (1 + chance / SPREAD**2)
+            if measured.measured_variance(self.operator) is None or measured.clumps > CLUMPED:
+                return cast("Covariance", measured.scaled(factor))
+            worth = factor.view(-1, *[1] * (seen.ndim - 1)) * seen
+            return cast("Covariance", measured.scaled(factor, self._tilt(mean, expected, weights, worth)))
+
+    def _tilt(self, mean: Tensor, expected: Tensor, weights: float | Tensor, worth: Tensor) -> Tensor:
+        """Share of k in each pixel, shape (B, C, H, W): 1 + c u, with u its brightness in standard deviations from the mean.
+
+        c is the slope of the residual's squares, by weighted least squares; ``worth`` is what k makes of them, diag(k W A R
+        A^T). A filter that keeps brightness keeps such a slope.
+        """
+        seen, worth = expected.flatten(1), worth.flatten(1)
+        centre, spread = seen.mean(1, keepdim=True), seen.std(1, correction=0, keepdim=True).clamp_min(1e-6)
+        excess = ((self.y - expected).square() * weights).flatten(1) - 1 - worth
+        slope = worth * (seen - centre) / spread / (1 + worth)
+        tilt = (slope * excess / (1 + worth)).sum(1) / (slope.square().sum(1) + 2 / TILT**2)
+        bright = (mean.flatten(1) - centre) / spread
+        return (1 + tilt[:, None] * bright).clamp_min(LEAST).view(-1, *mean.shape[1:])
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""

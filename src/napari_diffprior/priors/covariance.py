@@ -13,7 +13,7 @@ import numpy as np
 from ..operators.contract import offers
 from ..operators.identity import Identity
 from ..operators.mask import Mask
-from .modes import Modes
+from .modes import LocalModes, Modes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,14 +108,22 @@ class Stationary:
         if len(self.shape) != 3 or not offers(operator, "transfer", "response", "embed", "extract"):
             return None
         if self._modes is None or self._modes[0] is not operator:
-            self._modes = (operator, Modes(self.power, self.grid, self.shape, operator))
+            self._modes = (operator, self._whiten(operator))
         return self._modes[1]
+
+    def _whiten(self, operator: Any) -> Modes:
+        return Modes(self.power, self.grid, self.shape, operator)
 
     def measured_variance(self, operator: Any) -> float | None:
         """Variance of a measured value without noise, the same for all; None where the operator is no filter of planes."""
         if len(self.shape) != 3 or not offers(operator, "transfer"):
             return None
         return self._variance(self.power * abs(operator.transfer(self.grid)) ** 2)
+
+    @cached_property
+    def clumps(self) -> float:
+        """Pixels whose error is one: (mean P^2) / (mean P)^2 of the spectrum P; 1 for white errors."""
+        return self._variance(self.power**2) / self.mean_variance**2
 
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
@@ -136,11 +144,38 @@ class Stationary:
 
 
 class Measured(Stationary):
-    """Stationary covariance measured on held-out images: one image's own error may be larger than theirs."""
+    """Covariance measured on held-out images: one image's own error may be larger than theirs, and differ from place to place.
 
-    def scaled(self, factor: Tensor) -> Measured:
-        """The same spectrum times a factor for each image, shape (B,)."""
-        return Measured(self.power * factor.view(-1, *[1] * len(self.shape)), self.grid, self.shape)
+    R = diag(a) S diag(a) with a stationary S.
+
+    Parameters
+    ----------
+    power, grid, shape
+        As of ``Stationary``, of S.
+    amplitude : Tensor, shape (B, C, H, W), optional
+        a; 1 everywhere if there is none.
+    """
+
+    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int], amplitude: Tensor | float = 1.0) -> None:
+        super().__init__(power, grid, shape)
+        self.amplitude = amplitude
+
+    def scaled(self, factor: Tensor, local: Tensor | float = 1.0) -> Measured:
+        """The same spectrum times a factor for each image, shape (B,), and one for each pixel, shape (B, C, H, W)."""
+        return Measured(self.power * factor.view(-1, *[1] * len(self.shape)), self.grid, self.shape, local**0.5)
+
+    def apply(self, x: Tensor) -> Tensor:
+        """R x."""
+        return self.amplitude * super().apply(self.amplitude * x)
+
+    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
+        """Sample of N(0, R) for each stream."""
+        return self.amplitude * super().draw(noise, like)
+
+    def _whiten(self, operator: Any) -> Modes:
+        if isinstance(self.amplitude, float):
+            return super()._whiten(operator)
+        return LocalModes(self.power, self.grid, self.shape, operator, self.amplitude)
 
 
 class White:
