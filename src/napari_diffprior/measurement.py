@@ -280,10 +280,26 @@ class Measurement:
         In units of the noise e, no weight is too small: a measurement that says nothing has none.
         """
         root = weights**0.5
-        level = self.sigma**2
         right = root * (self.y - self.operator.apply(mean))
         if noise is not None:
             right = right + noise.normal(right.shape[1:], right)
+        return self.adjoint(root * self.solve(right, error, root, tolerance, iterations))
+
+    def solve(self, right: Tensor, error: Covariance, root: float | Tensor, tolerance: float, iterations: int) -> Tensor:
+        """(W^1/2 A R A^T W^1/2 + 1)^-1 b by preconditioned conjugate gradients.
+
+        Parameters
+        ----------
+        right : Tensor, shape (B, ...) of a measurement
+            b.
+        error : Covariance
+            R.
+        root : float or Tensor
+            W^1/2.
+        tolerance, iterations
+            As in ``condition``.
+        """
+        level = self.sigma**2
 
         def system(u: Tensor) -> Tensor:
             return root * self.spread(root * u, error) + u
@@ -292,5 +308,5 @@ class Measurement:
             solved = error.solve(r, self.operator, level)
             return r if solved is None else level * solved
 
-        u = conjugate_gradients(system, right, preconditioner, tolerance, iterations)
-        return self.adjoint(root * u)
+        with few_threads(right):
+            return conjugate_gradients(system, right, preconditioner, tolerance, iterations)

@@ -19,7 +19,7 @@ from napari_diffprior.operators.identity import Identity
 from napari_diffprior.operators.mask import Mask
 from napari_diffprior.operators.phase import PhaseRetrieval
 from napari_diffprior.priors.analytic import GaussianPrior
-from napari_diffprior.priors.covariance import Diagonal
+from napari_diffprior.priors.covariance import Diagonal, White
 from napari_diffprior.registry import registered
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
@@ -143,6 +143,35 @@ def test_t1_decoupled_by_default_keeps_the_variance() -> None:
     report = check_sampler(Decoupled(tolerance=1e-8, iterations=64), 8000, double=False)
     assert report.calls == 20 and report.bias <= 0.02
     assert report.variance_ratio == pytest.approx(1, abs=0.02)
+
+
+def test_t1_decoupled_with_the_jacobian_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_diffprior.samplers.decoupled.GRADIENT_PAYS", (0.0, math.inf))
+    report = check_sampler(dataclasses.replace(EXACT, jacobian=True), 20_000)
+    assert report.calls == 5
+    assert report.worst_error <= 3
+    assert abs(report.variance_ratio - 1) <= 0.02 and abs(report.observed_variance_ratio - 1) <= 0.02
+
+
+def test_the_jacobian_makes_up_for_a_wrong_error() -> None:
+    """E[x0 | x, y] from the denoiser's own Jacobian; a measured R that is wrong only makes it slower."""
+    operator, sigma = Blur.gaussian(1.0, (6, 5)), 0.4
+    shape = (1, *operator.domain)
+    generator = torch.Generator().manual_seed(0)
+    variance = torch.linspace(0.01, 1.5, math.prod(shape), dtype=torch.float64).view(shape)
+    x = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+    y = operator.apply(torch.randn(1, *shape, generator=generator, dtype=torch.float64))
+    measurement, wrong = Measurement(y, operator, Gaussian(sigma=0.3), shape), White(0.1, x)
+    jacobian = guidance.TweedieCovariance(GaussianPrior(variance), x, sigma)
+    mean, error = jacobian.mean, Diagonal(variance * sigma**2 / (variance + sigma**2))
+    exact = measurement.condition(mean, error, None, 1e-12, 500)
+
+    def off(found: torch.Tensor) -> float:
+        return float((found - exact).norm())
+
+    moved = [mean + guidance.matched(measurement, jacobian, mean, count, wrong) for count in (2, 30)]
+    assert off(moved[1]) < 1e-8
+    assert off(moved[0]) < 0.3 * off(measurement.condition(mean, wrong, None, 1e-12, 500))
 
 
 def test_t1_decoupled_with_a_measured_covariance() -> None:
@@ -591,7 +620,7 @@ def test_auto_chooses_by_the_operator_and_says_why() -> None:
         assert said["chosen_sampler"]["name"] == name and "linear" in said["chosen_because"]
     assert chosen(DPS(), linear, prior) == (DPS(), {})
     same = draw(Auto(steps=5), linear, prior, KeyedNoise(0, range(2)))
-    assert torch.equal(same, draw(Decoupled(steps=5), linear, prior, KeyedNoise(0, range(2))))
+    assert torch.equal(same, draw(Decoupled(steps=5, jacobian=True), linear, prior, KeyedNoise(0, range(2))))
 
 
 def test_the_result_says_what_auto_chose() -> None:
@@ -599,3 +628,7 @@ def test_the_result_says_what_auto_chose() -> None:
     prior = GaussianPrior(torch.full((1, 12, 12), 0.3))
     result = restore(image, noise=0.1, prior=prior, sampler="auto", steps=3, samples=2, device="cpu")
     assert result.provenance["chosen_sampler"]["name"] == "decoupled" and result.calls == 3
+    assert result.provenance["chosen_sampler"]["jacobian"] is True
+    frozen = restore(image, noise=0.1, prior=Frozen(prior.variance), sampler="auto", steps=3, samples=2, device="cpu")
+    plain = restore(image, noise=0.1, prior=prior, sampler="decoupled", steps=3, samples=2, device="cpu")
+    assert np.array_equal(frozen.mean, plain.mean)  # a prior without gradients does without

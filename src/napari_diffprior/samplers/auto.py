@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..priors.contract import Denoiser
     from ..rng import NoiseStream
 
-LINEAR = "the operator is linear: its data step is exact, and needs neither gradients nor a weight to tune"
+LINEAR = "the operator is linear: its data step is exact, with no weight to tune; gradients sharpen the middle steps of a plane"
 CURVED = "the operator is not linear: the data pull through the gradient of the prior, weighted by noise and error"
 
 
@@ -27,8 +27,8 @@ CURVED = "the operator is not linear: the data pull through the gradient of the 
 class Auto:
     """The method that suits operator and prior, at its defaults; the recipe of the result says which and why.
 
-    ``decoupled`` for every linear operator, calibrated ``dps`` for the others. ``diffprior bench grid`` prints what a grid
-    search over samplers, steps and weights would gain.
+    ``decoupled`` for every linear operator, of planes with the Jacobian, and calibrated ``dps`` for the others. ``diffprior
+    bench grid`` prints what a grid search over samplers, steps and weights would gain.
     """
 
     name: ClassVar[str] = "auto"
@@ -37,9 +37,10 @@ class Auto:
 
     def choose(self, measurement: Measurement) -> tuple[Sampler, str]:
         """The sampler, and why."""
-        name, reason = ("decoupled", LINEAR) if is_linear(measurement.operator) else ("dps", CURVED)
         settings: dict[str, Any] = {} if self.steps is None else {"steps": self.steps}
-        return find("sampler", name)(**settings), reason
+        if not is_linear(measurement.operator):
+            return find("sampler", "dps")(**settings), CURVED
+        return find("sampler", "decoupled")(jacobian=len(measurement.shape) == 3, **settings), LINEAR
 
     def run(self, measurement: Measurement, prior: Denoiser, noise: NoiseStream, x: Tensor | None = None) -> Iterator[State]:
         """Yield the states of the chosen method."""

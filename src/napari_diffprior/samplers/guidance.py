@@ -4,11 +4,89 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..gmres import gmres
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..measurement import Measurement
     from ..priors.contract import Covariance, Denoiser
+    from ..rng import NoiseStream
+
+
+class TweedieCovariance:
+    """Cov[x0 | x] = sigma^2 J, J = dD/dx, at one x (Tweedie).
+
+    Symmetric but for the network's faults, so that J^T v serves for J v.
+
+    Parameters
+    ----------
+    prior : Denoiser
+    x : Tensor, shape (B, C, H, W)
+        Noisy images.
+    sigma : float
+        Their noise.
+
+    Attributes
+    ----------
+    mean : Tensor, shape (B, C, H, W)
+        D.
+    """
+
+    def __init__(self, prior: Denoiser, x: Tensor, sigma: float) -> None:
+        import torch
+
+        self.sigma, self.mean_variance = sigma, prior.error(sigma, x.shape[1:], x).mean_variance
+        with torch.enable_grad():
+            self._at = x.detach().requires_grad_()
+            self._denoised = prior(self._at, x.new_full((len(x),), sigma))
+        self.mean = self._denoised.detach()
+
+    def apply(self, x: Tensor) -> Tensor:
+        """R x."""
+        import torch
+
+        (product,) = torch.autograd.grad(self._denoised, self._at, x, retain_graph=True)
+        return self.sigma**2 * product
+
+    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
+        """Not offered: a square root of J is not at hand."""
+        raise NotImplementedError("the covariance of MMPS is known by its products alone.")
+
+    def solve(self, x: Tensor, operator: object, variance: float) -> None:
+        """No preconditioner."""
+        return None
+
+
+def matched(
+    measurement: Measurement, exact: TweedieCovariance, centre: Tensor, iterations: int, measured: Covariance | None = None
+) -> Tensor:
+    """E[x0 | x, y] - D for x0 ~ N(D, R) with R = sigma^2 J: the move R A^T (A R A^T + V)^-1 (y - A D).
+
+    Parameters
+    ----------
+    measurement : Measurement
+    exact : TweedieCovariance
+        R, which is known by its products: a gradient of the network for each iteration.
+    centre : Tensor, shape (B, C, H, W)
+        Image that gives V where the noise depends on it.
+    iterations : int
+    measured : Covariance, optional
+        Error covariance that is near R and easy to solve with: it saves half of the iterations or more.
+    """
+    root = measurement.noise.precision(measurement.operator.apply(centre)) ** 0.5
+    moves: list[Tensor] = []
+
+    def system(u: Tensor) -> Tensor:
+        moves.append(exact.apply(measurement.adjoint(root * u)))
+        return root * measurement.operator.apply(moves[-1]) + u
+
+    def nearly(r: Tensor) -> Tensor:
+        return r if measured is None else measurement.solve(r, measured, root, 0.05, 12)
+
+    residual = root * (measurement.y - measurement.operator.apply(exact.mean))
+    weights = gmres(system, residual, iterations, nearly)
+    return sum(weights[:, k].view(-1, *[1] * (centre.ndim - 1)) * move for k, move in enumerate(moves))  # type: ignore[return-value]
 
 
 def guided(
