@@ -164,11 +164,17 @@ class PreviewOutput:
 def add(viewer: Any, layer: Any) -> Any:
     """Add a layer and leave the user's selection as it was: someone may be painting.
 
-    Making a layer and showing it take napari up to 0.1 s each, so what waits to be drawn is drawn in between.
+    Making a layer and showing it take napari up to 0.1 s each, so what waits to be drawn is drawn before and after.
     """
-    QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    _draw()
     active = viewer.layers.selection.active
     added = viewer.add_layer(layer)
     if active is not None:
         viewer.layers.selection.active = active
+    _draw()
     return added
+
+
+def _draw() -> None:
+    """Let the window draw what waits, and answer to nobody."""
+    QApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
