@@ -38,6 +38,7 @@ class Advanced:
         self.fixed["device"] = self.device
         self.seed = self.fixed["seed"]
         self.own: dict[str, ValueWidget] = {}
+        self._own_rows: list[Widget] = []
         self._rows: list[Widget] = [self._row_of(name, each) for name, each in self.fixed.items()]
         self.rows: list[Widget] = [self.toggle, self.sampler, *self._rows]
         self.open = False
@@ -62,18 +63,19 @@ class Advanced:
 
     def show_rows(self) -> None:
         """Show or hide all rows but the headline."""
-        for each in (self.sampler, *self._rows, *self.own.values()):
+        for each in (self.sampler, *self._rows, *self._own_rows):
             each.visible = self.open
 
     def show_sampler(self) -> None:
         """Replace the sampler's own rows by those of the chosen one."""
-        for each in self.own.values():
+        for each in self._own_rows:
             self._parent.remove(each)
         cls = find("sampler", self.sampler.value)
         self.sampler.tooltip = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
         self.own = form(cls())
+        self._own_rows = [self._row_of(name, each) for name, each in self.own.items()]
         place = self._parent.index(self.sampler) + 1
-        for offset, each in enumerate(self.own.values()):
+        for offset, each in enumerate(self._own_rows):
             self._parent.insert(place + offset, each)
         self.show_rows()
 
