@@ -11,6 +11,7 @@ from .layer_choice import role
 from .outputs import add, made_layer
 
 NAME = "prior samples"
+BREATH_MS = 20
 
 
 class SampleGrids:
@@ -44,15 +45,13 @@ class SampleGrids:
             return  # one is being written; the next look finds it
         self._seen = max(path.stat().st_mtime_ns for path in new)
         self._grids = [grid for grid in (*self._grids, *grids) if grid.shape == grids[-1].shape]
-        stack = np.stack(self._grids)
         if self._layer is None or self._layer not in self._viewer.layers:
-            look = {"name": NAME, "metadata": role("preview"), "axis_labels": ("time", "y", "x")}
-            self._layer = add(self._viewer, made_layer(stack, look, "image"))
-        else:
-            self._layer.data = stack
-        QTimer.singleShot(0, self._newest)  # the window may breathe between a layer and another plane of it
+            self._layer = add(self._viewer, made_layer(grids[-1], {"name": NAME, "metadata": role("preview")}, "image"))
+        QTimer.singleShot(BREATH_MS, self._newest)  # a layer and then a slider: the window answers in between
 
     def _newest(self) -> None:
-        """Go to the last picture."""
+        """Put all pictures in the layer and go to the last one."""
         if self._layer is not None and self._layer in self._viewer.layers:
+            self._layer.data = np.stack(self._grids)
+            self._layer.axis_labels = ("time", "y", "x")
             self._viewer.dims.set_current_step(self._viewer.dims.ndim - self._layer.ndim, len(self._layer.data) - 1)
