@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
 SPREAD = 5.0  # of that factor among images, as a standard deviation
 TILT = 1.0  # of that factor with brightness, in units of its own standard deviation, among images
-CLUMPED = 10.0  # pixels whose error is one, up to which its size may change from place to place
+CLUMPED = 10.0  # pixels that share one error, up to which its size may change from place to place
 LEAST = 0.1  # share of that factor in a pixel
 LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0009
 

@@ -122,7 +122,7 @@ class Stationary:
 
     @cached_property
     def clumps(self) -> float:
-        """Pixels whose error is one: (mean P^2) / (mean P)^2 of the spectrum P; 1 for white errors."""
+        """Pixels that share one error: (mean P^2) / (mean P)^2 of the spectrum P; 1 for white errors."""
         return self._variance(self.power**2) / self.mean_variance**2
 
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from ..measurement import Measurement
     from ..priors.contract import Covariance, Denoiser
-    from ..rng import NoiseStream
 
 
 class TweedieCovariance:
@@ -36,7 +35,7 @@ class TweedieCovariance:
     def __init__(self, prior: Denoiser, x: Tensor, sigma: float) -> None:
         import torch
 
-        self.sigma, self.mean_variance = sigma, prior.error(sigma, x.shape[1:], x).mean_variance
+        self.sigma = sigma
         with torch.enable_grad():
             self._at = x.detach().requires_grad_()
             self._denoised = prior(self._at, x.new_full((len(x),), sigma))
@@ -48,14 +47,6 @@ class TweedieCovariance:
 
         (product,) = torch.autograd.grad(self._denoised, self._at, x, retain_graph=True)
         return self.sigma**2 * product
-
-    def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
-        """Not offered: a square root of J is not at hand."""
-        raise NotImplementedError("the covariance of MMPS is known by its products alone.")
-
-    def solve(self, x: Tensor, operator: object, variance: float) -> None:
-        """No preconditioner."""
-        return None
 
 
 def matched(
