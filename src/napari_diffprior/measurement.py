@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from .brightness import follow_brightness
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST_FACTOR = 100.0  # of an image's own error over that of held-out ones, as a variance
 SPREAD = 5.0  # of that factor among images, as a standard deviation
-TILT = 1.0  # of that factor with brightness, in units of its own standard deviation, among images
 CLUMPED = 10.0  # pixels that share one error, up to which its size may change from place to place
-LEAST = 0.1  # share of that factor in a pixel
 LONGEST_GAP = 3.0  # pixels from a measured one, up to which a data step is solved in modes; see docs/decisions/0009
 
 
@@ -79,11 +78,12 @@ class Measurement:
         Of the m measurements, bounds that are kept do not count.
         """
         mean = self.operator.apply(x)
-        return self._chi2(mean, self.noise.precision(mean))
+        weights = self.noise.precision(mean)
+        return self._energy(mean, weights).flatten(1).mean(1) / self._share(weights)
 
-    def _chi2(self, mean: Tensor, weights: float | Tensor) -> Tensor:
-        """Mean of the weighted squares of the residual, shape (B,), over the measurements that have a weight."""
-        return ((self.y - mean).square() * weights).flatten(1).mean(1) / self._share(weights)
+    def _energy(self, mean: Tensor, weights: float | Tensor) -> Tensor:
+        """Weighted squares of the residual: 1 on average where the mean is right."""
+        return (self.y - mean).square() * weights
 
     def _share(self, weights: float | Tensor) -> Tensor | float:
         """Share of the measurements that have a weight; a bound that is kept has none."""
@@ -144,27 +144,14 @@ class Measurement:
             share = self._share(weights)
             seen = self._diagonal(weights, error, expected)
             trace = seen.flatten(1).mean(1) / share
-            excess = ((self._chi2(expected, weights) - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
+            energy = self._energy(expected, weights)
+            excess = ((energy.flatten(1).mean(1) / share - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
             chance = 2 / (self.count * share) / trace**2  # variance of the excess
             factor = 1 + excess / (1 + chance / SPREAD**2)
             if measured.measured_variance(self.operator) is None or measured.clumps > CLUMPED:
                 return cast("Covariance", measured.scaled(factor))
             worth = factor.view(-1, *[1] * (seen.ndim - 1)) * seen
-            return cast("Covariance", measured.scaled(factor, self._tilt(mean, expected, weights, worth)))
-
-    def _tilt(self, mean: Tensor, expected: Tensor, weights: float | Tensor, worth: Tensor) -> Tensor:
-        """Share of k in each pixel, shape (B, C, H, W): 1 + c u, with u its brightness in standard deviations from the mean.
-
-        c is the slope of the residual's squares, by weighted least squares; ``worth`` is what k makes of them, diag(k W A R
-        A^T). A filter that keeps brightness keeps such a slope.
-        """
-        seen, worth = expected.flatten(1), worth.flatten(1)
-        centre, spread = seen.mean(1, keepdim=True), seen.std(1, correction=0, keepdim=True).clamp_min(1e-6)
-        excess = ((self.y - expected).square() * weights).flatten(1) - 1 - worth
-        slope = worth * (seen - centre) / spread / (1 + worth)
-        tilt = (slope * excess / (1 + worth)).sum(1) / (slope.square().sum(1) + 2 / TILT**2)
-        bright = (mean.flatten(1) - centre) / spread
-        return (1 + tilt[:, None] * bright).clamp_min(LEAST).view(-1, *mean.shape[1:])
+            return cast("Covariance", measured.scaled(factor, follow_brightness(mean, expected, energy, worth)))
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""
