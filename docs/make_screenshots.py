@@ -1,6 +1,6 @@
 """Take the pictures of the widgets for the documentation.
 
-``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py [restore] [folder] [train] [compare] [preferences]``
+``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/make_screenshots.py [SCENE ...]``, scenes being functions below.
 
 Opens napari with a sample and one widget at a time, uses it as a person would, and saves the window of the restoration
 and the docks of all widgets: idle, running, with an error and finished, in the dark and the light theme.
@@ -26,6 +26,7 @@ IMAGES = Path(__file__).parent / "images"
 SIZE = (1280, 900)
 LONGEST_SECONDS = 1800
 MIDDLE = 10
+PLANES = 100
 KEEPING = Recipe(samples=4, keep_samples=True)
 
 
@@ -130,13 +131,23 @@ def restore() -> None:
 
 
 def explore(stage: Stage) -> None:
-    """Posterior explorer on the samples of the result."""
+    """Posterior explorer: on the samples of the result, still and playing."""
     stage.name = "explorer"
     stage.viewer.window.remove_dock_widget(stage.dock)
     stage.dock, stage.widget = stage.viewer.window.add_plugin_dock_widget("napari-diffprior", "Posterior explorer")
     pause(1)
     stage.save("finished")
     stage.save("window", window=True)
+    stage.widget.play.changed.emit(True)
+    stage.save("running")
+    stage.widget.play.changed.emit(True)
+
+
+def explorer() -> None:
+    """Posterior explorer without samples: it says what it needs, which is its only error."""
+    stage = Stage("explorer", "Posterior explorer")
+    stage.save("idle")
+    stage.close()
 
 
 def folder() -> None:
@@ -203,13 +214,26 @@ def compare() -> None:
     widget.compare.changed.emit(True)
     wait(lambda: widget._worker is None)
     stage.save("finished")
+    for name in ("BPAE", "BPAE reference"):  # one plane is compared before a picture is taken
+        planes = np.stack([stage.viewer.layers[name].data] * PLANES)
+        stage.viewer.add_image(planes, name=name.replace("BPAE", "stack"), visible=False)
+    widget.image.value, widget.reference.value = stage.viewer.layers["stack"], stage.viewer.layers["stack reference"]
+    widget.compare.changed.emit(True)
+    stage.save("running")
+    wait(lambda: widget._worker is None)
     stage.close()
 
 
 def preferences() -> None:
-    """The page of the plugin in napari's Preferences."""
+    """The page of the plugin in napari's Preferences, in both themes."""
+    for theme in ("light", "dark"):
+        get_settings().appearance.theme = theme
+        preferences_page(IMAGES / ("preferences.png" if theme == "dark" else "preferences_light.png"))
+
+
+def preferences_page(path: Path) -> None:
+    """The page in the theme of napari's settings."""
     viewer = napari.Viewer(title="napari")
-    viewer.theme = "dark"
     window = viewer.window._qt_viewer.window()
     window.resize(*SIZE)
     dialog = viewer.window._open_preferences_dialog()
@@ -217,7 +241,6 @@ def preferences() -> None:
     names = [dialog._list.item(row).text() for row in range(dialog._list.count())]
     dialog._list.setCurrentRow(next(row for row, name in enumerate(names) if "diffusion" in name.lower() or "diffprior" in name))
     pause(1)
-    path = IMAGES / "preferences.png"
     dialog.grab().save(str(path))
     Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     dialog.close()
@@ -229,7 +252,7 @@ def main(wanted: list[str]) -> None:
     """Take the pictures of the wanted widgets, or of all."""
     IMAGES.mkdir(exist_ok=True)
     get_settings().appearance.theme = "dark"
-    scenes = {"restore": restore, "folder": folder, "train": train, "compare": compare, "preferences": preferences}
+    scenes = {scene.__name__: scene for scene in (restore, explorer, folder, train, compare, preferences)}
     for name in wanted or scenes:
         scenes[name]()
 
