@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -163,14 +164,17 @@ def test_learning_rate_ends_with_the_time():
 def test_interrupted_equals_undisturbed(folder, tmp_path):
     images, _ = data.read_folder([folder], 32)
     endless = loop.TrainSettings(patches=(32,), pixels=4096, minutes=1e6)
-    whole = Run.open(tmp_path, endless)
-    losses = [whole.step(images) for _ in range(6)]
+
+    def steps(run, count):
+        return [float(run.step(patches)) for patches in islice(run.batches(images), count)]
+
+    losses = steps(Run.open(tmp_path, endless), 6)
     stopped = Run.open(tmp_path, endless)
-    first = [stopped.step(images) for _ in range(3)]
+    first = steps(stopped, 3)
     stopped.save(tmp_path)
     resumed = Run.open(tmp_path, endless)
     assert resumed.progress.step == 3
-    second = [resumed.step(images) for _ in range(3)]
+    second = steps(resumed, 3)
     np.testing.assert_allclose(first + second, losses, rtol=1e-3)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
@@ -241,7 +245,7 @@ def test_fine_tuning_starts_at_the_prior(folder, tmp_path):
     weights = load_prior("microscopy").network.state_dict()
     for tensors in (run.parameters, run.average):
         assert all((value == weights[name]).all() for name, value in tensors.items())
-    run.step(images)
+    run.step(next(run.batches(images)))
     moved = max(float((run.average[name] - weights[name]).abs().max()) for name in weights)
     assert 0 < moved <= 1.1e-3 * 1e-4  # one step of the averaged weights, not a jump to the new ones
 

@@ -236,8 +236,8 @@ def _shrink(pixels: Image, factor: float, patch: int) -> Image:
 
 
 def cut(image: Image, patch: int, rng: np.random.Generator, augment: bool = True) -> Image:
-    """Random patch in the model's range [-1, 1], with random scale, flip, rotation, contrast and gamma."""
-    factor = float(rng.uniform(1, 2)) if augment and rng.random() < 0.4 else 1.0
+    """Random patch in the model's range [-1, 1], randomly flipped and rotated, half of them with other scale or contrast."""
+    factor = float(rng.uniform(1, 3)) if augment and rng.random() < 0.5 else 1.0
     factor = min(factor, min(image.shape) / patch)
     side = min(round(patch * factor), *image.shape)
     top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape)
@@ -245,6 +245,7 @@ def cut(image: Image, patch: int, rng: np.random.Generator, augment: bool = True
     if augment:
         crop = np.rot90(crop, int(rng.integers(4)))
         crop = crop[:, ::-1] if rng.random() < 0.5 else crop
+    if augment and rng.random() < 0.5:
         gamma = np.exp(rng.normal(0, 0.15))
         crop = np.sign(crop) * np.abs(crop) ** gamma  # odd power: keeps noise around zero symmetric
         crop = crop * rng.uniform(0.7, 1.05) + rng.uniform(-0.02, 0.1)

@@ -55,6 +55,7 @@ class TrainSettings:
             "held-out patches for each noise level and task of the coverage factor, at most one in ten minutes; 0: none",
         ),
     ] = 6
+    compiled: Annotated[bool, Ui("Compile", "compile the network for the GPU: some minutes first, then faster steps")] = False
     seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
 
 
@@ -126,9 +127,9 @@ def learning_rate(settings: TrainSettings, progress: Progress) -> float:
     return settings.learning_rate * min(1.0, (progress.step + 1) / 200) * max(fall, 1e-3)
 
 
-def patch_now(settings: TrainSettings, progress: Progress) -> int:
-    """Patch side of this step: the sizes take turns, so that the network serves them all."""
-    return settings.patches[progress.step % len(settings.patches)]
+def patch_of(settings: TrainSettings, step: int) -> int:
+    """Patch side of a step: the sizes take turns, so that the network serves them all."""
+    return settings.patches[step % len(settings.patches)]
 
 
 @dataclass
@@ -175,10 +176,11 @@ def train(
     run = Run.open(folder, settings)
     report, save, show = Every(10), Every(60 * settings.save_minutes), Every(60 * settings.sample_minutes)
     _, stop = run.agree(0.0, (folder / "stop").exists())
-    losses: list[float] = []
+    batches = run.batches(images)
+    losses: list[Tensor] = []
     while not stop and share_done(settings, run.progress) < 1:
         started = time.monotonic()
-        losses.append(run.step(images))
+        losses.append(run.step(next(batches)))
         seconds, stop = run.agree(time.monotonic() - started, (folder / "stop").exists())
         run.progress.seconds += seconds
         if not run.main:
@@ -198,11 +200,11 @@ def train(
     return run.progress
 
 
-def _step_event(settings: TrainSettings, progress: Progress, losses: Sequence[float]) -> Event:
+def _step_event(settings: TrainSettings, progress: Progress, losses: Sequence[Tensor]) -> Event:
     """Where the run stands: mean loss since the last event, patches seen, seconds to go."""
     done = share_done(settings, progress)
     left = round(progress.seconds * (1 - done) / max(done, 1e-9))
-    loss = sum(losses) / len(losses)
+    loss = float(sum(losses)) / len(losses)
     return {"event": "step", "step": progress.step, "loss": loss, "images": progress.images, "eta_s": left}
 
 

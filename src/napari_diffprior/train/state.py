@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..rng import stream_seed
 from .data import TrainingImage, batch
+from .feed import batches
 from .loop import (
     Event,
     Progress,
@@ -18,7 +19,6 @@ from .loop import (
     learning_rate,
     make_network,
     make_scheduler,
-    patch_now,
     velocity_loss,
 )
 
@@ -49,8 +49,13 @@ class Run:
         self.main: bool = self.accelerator.is_main_process
         self.table = SigmaTable.from_scheduler(make_scheduler())
         self.network = make_network(settings.size).to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=1e-3)
+        self.fused = torch.backends.cudnn.benchmark = self.accelerator.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=1e-3, fused=self.fused
+        )
         self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
+        if settings.compiled and self.fused:
+            self.model = torch.compile(self.model, dynamic=False)
         self.parameters: dict[str, Tensor] = dict(self.network.named_parameters())
         self.average = {name: value.detach().clone() for name, value in self.parameters.items()}
 
@@ -94,27 +99,32 @@ class Run:
                 self.average[key].copy_(weights[key])
 
     def _noise(self, clean: Tensor, key: int) -> tuple[Tensor, Tensor]:
+        """Noise and noise levels for a batch; on a GPU the noise is drawn there, as the CPU could not keep up."""
         import torch
 
         generator = torch.Generator().manual_seed(key)
-        sigma = draw_sigma(len(clean), self.table, generator)
-        return torch.randn(clean.shape, generator=generator), sigma
+        sigma = draw_sigma(len(clean), self.table, generator).to(clean.device)
+        if clean.device.type == "cuda":
+            generator = torch.Generator(clean.device).manual_seed(key)
+        return torch.randn(clean.shape, generator=generator, device=clean.device), sigma
 
-    def step(self, images: Sequence[TrainingImage]) -> float:
-        """One optimiser step; returns the loss of this process's part of the batch."""
+    def batches(self, images: Sequence[TrainingImage]) -> Iterator[Tensor]:
+        """Patches of this process for the next step, the one after it, and so on without end."""
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        return batches(images, self.settings, self.progress.step, rank, world, self.accelerator.device.type)
+
+    def step(self, clean: Tensor) -> Tensor:
+        """One optimiser step on a batch of patches; returns the loss of this process's part, still on the device."""
         import torch
 
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        patch = patch_now(self.settings, self.progress)
-        count = max(1, self.settings.pixels // patch**2 // world)
-        key = [self.settings.seed, self.progress.step, rank]
-        clean = batch(images, patch, count, key)
-        noise, sigma = self._noise(clean, stream_seed(*key))
-        clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
+        count = len(clean)
+        clean = clean.to(self.accelerator.device, memory_format=torch.channels_last, non_blocking=True)
+        noise, sigma = self._noise(clean, stream_seed(self.settings.seed, self.progress.step, rank))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.progress)
         with torch.autocast(clean.device.type, torch.bfloat16):
-            loss = velocity_loss(self.model, clean.contiguous(memory_format=torch.channels_last), noise, sigma, self.table).mean()
+            loss = velocity_loss(self.model, clean, noise, sigma, self.table).mean()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -126,7 +136,7 @@ class Run:
             decay = min(decay, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
-        return float(loss.detach())
+        return loss.detach()
 
     def agree(self, seconds: float, stop: bool) -> tuple[float, bool]:
         """Mean of the processes' clocks, and whether one was told to stop.
@@ -145,11 +155,10 @@ class Run:
         """Loss of the averaged weights on the same held-out patches and noise each time."""
         import torch
 
-        clean = batch(held, min(self.settings.patches), count, [1], augment=False)
+        clean = batch(held, min(self.settings.patches), count, [1], augment=False).to(self.accelerator.device)
         noise, sigma = self._noise(clean, 1)
         network = self.averaged_network()
-        with torch.no_grad(), torch.autocast(self.accelerator.device.type, torch.bfloat16):
-            clean, noise, sigma = (x.to(self.accelerator.device) for x in (clean, noise, sigma))
+        with torch.no_grad(), torch.autocast(clean.device.type, torch.bfloat16):
             losses = velocity_loss(network, clean, noise, sigma, self.table)
         where = {"step": self.progress.step, "seconds": round(self.progress.seconds)}
         event: Event = {"event": "validation", **where, "loss": float(losses.mean())}
@@ -208,4 +217,6 @@ class Run:
                 prefix = f"optimizer.{name}."
                 moments = {k.removeprefix(prefix): stored.get_tensor(k) for k in keys if k.startswith(prefix)}
                 if moments:
-                    self.optimizer.state[value] = {k: v.to(value.device) if v.ndim else v for k, v in moments.items()}
+                    self.optimizer.state[value] = {
+                        k: v.to(value.device) if v.ndim or self.fused else v for k, v in moments.items()
+                    }
