@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..params import to_dict
+from ..params import from_dict, to_dict
 from .card import collections
 from .data import TrainingImage, hold_out, read_folder
 from .loop import Event, TrainSettings, train, write_json
@@ -124,7 +124,9 @@ def recalibrate(data: Sequence[Path], folder: Path, emit: Callable[[Event], None
         raise ValueError(f"{folder} was trained on {card['images']} images, not on the {len(kept)} of these data: name its own.")
     started, device = time.monotonic(), choose_device()
     prior = load_prior(folder, device.name, device.precision)
-    card["coverage"] = coverage(prior, held, patches or settings["calibration"] or 1, settings["seed"], device.name)
+    settings["calibration"] = patches or settings["calibration"] or TrainSettings().calibration
+    card["coverage"] = coverage(prior, held, settings["calibration"], settings["seed"], device.name)
+    card |= {"settings": settings, "command": _command(data, folder, from_dict(TrainSettings, settings))}
     write_json(folder / "prior.json", card)
     write_card(folder, card)
     emit({"event": "coverage", "prior": str(folder), "seconds": round(time.monotonic() - started), **card["coverage"]})

@@ -55,7 +55,6 @@ class TrainSettings:
             "held-out patches for each noise level and task of the coverage factor, at most one in ten minutes; 0: none",
         ),
     ] = 6
-    compiled: Annotated[bool, Ui("Compile", "compile the network for the GPU: some minutes first, then faster steps")] = False
     seed: Annotated[int, Ge(0), Ui("Seed", "seed of patches, noise and weights")] = 0
 
 

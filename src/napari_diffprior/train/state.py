@@ -54,8 +54,6 @@ class Run:
             self.network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=1e-3, fused=self.fused
         )
         self.model, self.optimizer = self.accelerator.prepare(self.network, self.optimizer)
-        if settings.compiled and self.fused:
-            self.model = torch.compile(self.model, dynamic=False)
         self.parameters: dict[str, Tensor] = dict(self.network.named_parameters())
         self.average = {name: value.detach().clone() for name, value in self.parameters.items()}
 
