@@ -114,7 +114,7 @@ def test_a_folder_of_ones_own_priors(cache, tmp_path, monkeypatch, capsys):
     (tmp_path / "mine" / "yeast" / "prior.json").write_text(json.dumps({"licence": "CC0-1.0", "patch": [16, 16]}))
     (tmp_path / "mine" / "unfinished").mkdir()
     monkeypatch.setenv(PRIORS_VARIABLE, str(tmp_path / "mine"))
-    assert [info.name for info in list_priors()] == ["microscopy", "yeast"]
+    assert [info.name for info in list_priors()] == ["microscopy", "microscopy-m", "yeast"]
     assert find_prior("yeast") == tmp_path / "mine" / "yeast"
     monkeypatch.delenv(PRIORS_VARIABLE)
     assert own_priors().parts[-2:] == ("napari-diffprior", "priors")
