@@ -20,7 +20,7 @@ from napari_diffprior import cli
 from napari_diffprior.io import Calibration, write_tiff, write_zarr
 from napari_diffprior.noise.estimate import estimate_sigma
 from napari_diffprior.priors.store import WEIGHTS, load_prior
-from napari_diffprior.train import data, loop
+from napari_diffprior.train import data, feed, loop
 from napari_diffprior.train.command import recalibrate, train_prior
 from napari_diffprior.train.state import FILE, Run
 
@@ -177,6 +177,15 @@ def test_interrupted_equals_undisturbed(folder, tmp_path):
     second = steps(resumed, 3)
     np.testing.assert_allclose(first + second, losses, rtol=1e-3)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_patches_cut_by_other_processes_are_the_same(folder):
+    images, _ = data.read_folder([folder], 32)
+    settings = loop.TrainSettings(patches=(32, 64), pixels=8192)
+    here, there = (list(islice(feed.batches(images, settings, 3, 0, 1, workers), 4)) for workers in (0, 2))
+    assert [tuple(patches.shape) for patches in here] == [(2, 1, 64, 64), (8, 1, 32, 32)] * 2
+    assert all((one == other).all() for one, other in zip(here, there, strict=True))
+    assert feed.cutters("cpu", 1) == 0 < feed.cutters("cuda", 64)
 
 
 def test_one_command_makes_a_prior(folder, tmp_path):

@@ -45,22 +45,25 @@ class _From:
         return itertools.count(self.first)
 
 
-def batches(
-    images: Sequence[TrainingImage], settings: TrainSettings, first: int, rank: int, world: int, device: str
-) -> Iterator[Tensor]:
-    """Batches of this process from step ``first`` on.
+def cutters(device: str, world: int) -> int:
+    """How many processes cut patches for one that trains: beside a GPU half of the cores, on a CPU none, as it needs its own."""
+    return max(1, (os.cpu_count() or 2) // 2 // world) if device == "cuda" else 0
 
-    Beside a GPU half of the cores cut them ahead of time; on a CPU the training needs the cores itself.
+
+def batches(
+    images: Sequence[TrainingImage], settings: TrainSettings, first: int, rank: int, world: int, workers: int
+) -> Iterator[Tensor]:
+    """Batches of this process from step ``first`` on; the same ones with any number of workers that cut them ahead of time.
 
     Returns
     -------
     iterator of Tensor, shape (N, 1, P, P)
         float32, model range [-1, 1].
     """
+    import torch
     from torch.utils.data import DataLoader
 
-    gpu = device == "cuda"
-    workers = max(1, (os.cpu_count() or 2) // 2 // world) if gpu else 0
     steps: Any = Batches(images, settings, rank, world)  # all that DataLoader needs of a Dataset is its index
-    loader: DataLoader[Tensor] = DataLoader(steps, None, sampler=_From(first), num_workers=workers, pin_memory=gpu)
+    pinned = workers > 0 and torch.cuda.is_available()
+    loader: DataLoader[Tensor] = DataLoader(steps, None, sampler=_From(first), num_workers=workers, pin_memory=pinned)
     return iter(loader)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..rng import stream_seed
 from .data import TrainingImage, batch
-from .feed import batches
+from .feed import batches, cutters
 from .loop import (
     Event,
     Progress,
@@ -109,7 +109,8 @@ class Run:
     def batches(self, images: Sequence[TrainingImage]) -> Iterator[Tensor]:
         """Patches of this process for the next step, the one after it, and so on without end."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        return batches(images, self.settings, self.progress.step, rank, world, self.accelerator.device.type)
+        workers = cutters(self.accelerator.device.type, world)
+        return batches(images, self.settings, self.progress.step, rank, world, workers)
 
     def step(self, clean: Tensor) -> Tensor:
         """One optimiser step on a batch of patches; returns the loss of this process's part, still on the device."""
