@@ -122,11 +122,11 @@ def recalibrate(data: Sequence[Path], folder: Path, emit: Callable[[Event], None
     kept, held = hold_out(images, settings["held_out"])
     if (len(kept), len(held)) != (card["images"], card["held_out_images"]):
         raise ValueError(f"{folder} was trained on {card['images']} images, not on the {len(kept)} of these data: name its own.")
+    settings["calibration"] = patches or settings["calibration"] or TrainSettings().calibration
+    card |= {"settings": settings, "command": _command(data, folder, from_dict(TrainSettings, settings))}
     started, device = time.monotonic(), choose_device()
     prior = load_prior(folder, device.name, device.precision)
-    settings["calibration"] = patches or settings["calibration"] or TrainSettings().calibration
     card["coverage"] = coverage(prior, held, settings["calibration"], settings["seed"], device.name)
-    card |= {"settings": settings, "command": _command(data, folder, from_dict(TrainSettings, settings))}
     write_json(folder / "prior.json", card)
     write_card(folder, card)
     emit({"event": "coverage", "prior": str(folder), "seconds": round(time.monotonic() - started), **card["coverage"]})
