@@ -64,4 +64,10 @@ def test_the_command_writes_the_table(folder, tmp_path, monkeypatch, capsys):
     assert found["about"]["samples"] == 1
     assert "best baseline" in capsys.readouterr().out
     assert (tmp_path / "t.md").read_text().startswith("| data |")
+    capsys.readouterr()
+    assert cli.run(["bench", "prior", *arguments, "--tasks", "hole", "--sampler", "auto"]) == 0
+    out = capsys.readouterr().out
+    assert "hole 0.02" in out and "denoise" not in out
+    assert cli.run(["bench", "prior", *arguments, "--tasks", "whole"]) == 2
+    assert "there is no task 'whole'; did you mean hole?" in capsys.readouterr().err
     assert cli.run(["bench", "prior"]) == 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..metrics import psnr
+from ..registry import nearest
 from ..train.data import TrainingImage, family, read_folder
 from .baselines import baselines
 from .pictures import crops
@@ -52,6 +53,10 @@ class PriorBench:
         Side of a crop.
     samples : int
         Posterior samples whose mean is measured, for gaps and blur.
+    sampler : str
+        What draws them.
+    tasks : tuple of str
+        Tasks by name, with all of their noise levels; empty for all.
     seed : int
         Seed of damage and samples.
     device : str
@@ -61,6 +66,8 @@ class PriorBench:
     images: int = 10
     size: int = 128
     samples: int = 8
+    sampler: str = "decoupled"
+    tasks: tuple[str, ...] = ()
     seed: int = 0
     device: str = "auto"
 
@@ -68,9 +75,9 @@ class PriorBench:
 def prior_table(collections: Mapping[str, Sequence[Path]], settings: PriorBench, say: Say = str) -> list[dict[str, Any]]:
     """Rows of the table: means over the images of each collection, decibels.
 
-    Denoising is one network call at the noise's sigma; gaps and blur are the mean of samples of ``restore`` with its
-    defaults. Each baseline has the best setting of each single image, chosen by the truth. The PSNR of a hole is that
-    of its missing pixels alone. Units are the model's: a picture's 0.1 and 99.9 percentiles are -1 and 1.
+    Denoising is one network call at the noise's sigma; gaps and blur are the mean of samples of ``restore``. Each
+    baseline has the best setting of each single image, chosen by the truth. The PSNR of a hole is that of its missing
+    pixels alone. Units are the model's: a picture's 0.1 and 99.9 percentiles are -1 and 1.
 
     Parameters
     ----------
@@ -79,16 +86,25 @@ def prior_table(collections: Mapping[str, Sequence[Path]], settings: PriorBench,
     settings : PriorBench
     say : callable
         Is told each row when it is there.
+
+    Raises
+    ------
+    ValueError
+        If there is no such task, or there are too few pictures.
     """
     from ..device import choose_device
     from ..priors.store import load_prior
 
+    known = list(dict.fromkeys(name for name, _ in ROWS))
+    for name in settings.tasks:
+        if name not in known:
+            raise ValueError(f"there is no task {name!r}; {nearest(name, known)}.")
     device = choose_device(settings.device)
     prior = load_prior(settings.prior, device.name, device.precision)
     rows = []
     for data, paths in collections.items():
         pictures = unseen_pictures(paths, settings.size, settings.images)
-        for name, noise in ROWS:
+        for name, noise in (row for row in ROWS if row[0] in (settings.tasks or known)):
             tasks = [make_task(name, picture, noise / np.ptp(picture), settings.seed + i) for i, picture in enumerate(pictures)]
             row = {"data": data, "images": len(tasks), "task": f"{name} {noise:g}", **_compare(tasks, prior, settings)}
             rows.append(row)
@@ -150,6 +166,7 @@ def _restored(task: Task, prior: NetworkPrior, settings: PriorBench) -> Array:
     options: dict[str, Any] = {
         "prior": settings.prior,
         "samples": settings.samples,
+        "sampler": settings.sampler,
         "seed": settings.seed,
         "device": settings.device,
     }

@@ -22,6 +22,8 @@ def prior_(
     images: int = 10,
     size: int = 128,
     samples: int = 8,
+    sampler: str = "decoupled",
+    tasks: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
     seed: int = 0,
     device: str = "auto",
     json_: Annotated[Path | None, Parameter(name="--json", negative="")] = None,
@@ -43,6 +45,10 @@ def prior_(
         Side of the square crops, in pixels.
     samples
         Posterior samples whose mean is measured.
+    sampler
+        What draws them.
+    tasks
+        Tasks by name: denoise, scattered, hole, deblur; by default all.
     seed
         Seed of the damage and of the samples.
     device
@@ -62,7 +68,7 @@ def prior_(
     collections = {name: paths for name, paths in (("data", data), ("BPAE", (bpae,) if bpae else ())) if paths}
     if not collections:
         raise ValueError("there is nothing to measure on: give --data FOLDER or --bpae FILE.")
-    settings = PriorBench(prior, images, size, samples, seed, device)
+    settings = PriorBench(prior, images, size, samples, sampler, tasks, seed, device)
     rows = prior_table(collections, settings, lambda line: sys.stderr.write(f"{line}\n"))
     files.write(
         rows, COLUMNS, {**asdict(settings), **{name: [str(path) for path in paths] for name, paths in collections.items()}}
