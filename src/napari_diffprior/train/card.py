@@ -14,7 +14,7 @@ LIMITS = """It knows what it has seen. On other kinds of images, modalities or p
 standard deviation between samples does not show that. Compare `misfit` with 1, and train a prior of your own when your
 images differ.
 """
-BENCHMARK = """PSNR in dB, means over crops of 128 pixels of pictures that it was not trained on (`diffprior bench prior`); noise
+BENCHMARK = """PSNR in dB, means over square crops of pictures that it was not trained on (`diffprior bench prior`); noise
 in units of the model's range [-1, 1]. Denoising is one network call, gaps and blur are the mean of 8 samples; a baseline has the
 best setting of each single picture, chosen with the truth in hand, and a reflected border."""
 COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone and 70 % of the pixels missing (sharpness 1),
