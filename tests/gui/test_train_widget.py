@@ -88,6 +88,7 @@ def test_start_look_and_stop(qtbot, images, child):
     qtbot.waitUntil(lambda: len(widget.curve.lines["training"]) > 6, timeout=20000)
     assert widget.message.value.startswith("Step ")
     assert widget.message.value.endswith(" s left")
+    qtbot.waitUntil(lambda: viewer.layers["prior samples"].ndim == 3, timeout=20000)  # its slider comes a moment later
     assert viewer.layers["prior samples"].data.shape[1:] == (32, 48)
     grids = len(viewer.layers["prior samples"].data)
     qtbot.waitUntil(lambda: len(viewer.layers["prior samples"].data) > grids, timeout=20000)
