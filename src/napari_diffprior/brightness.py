@@ -38,5 +38,6 @@ def follow_brightness(mean: Tensor, expected: Tensor, energy: Tensor, worth: Ten
     excess = energy.flatten(1) - 1 - worth
     slope = worth * (seen - centre) / spread / (1 + worth)
     tilt = (slope * excess / (1 + worth)).sum(1) / (slope.square().sum(1) + 2 / TILT**2)
+    tilt = tilt.clamp_min(0.0)  # a wide blur carries the errors of what is bright into the dark around it
     bright = (mean.flatten(1) - centre) / spread
     return (1 + tilt[:, None] * bright).clamp_min(LEAST).view(-1, *mean.shape[1:])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .noise.contract import NoiseModel
 
-SHARPENING = 10  # iterations of Richardson-Lucy that say how bright the image was before a blur
+SHARPENING = 50  # iterations of Richardson-Lucy that say how bright the image was before a blur
 
 
 @dataclass(frozen=True)

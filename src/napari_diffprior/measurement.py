@@ -9,6 +9,7 @@ from .brightness import follow_brightness
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
+from .texture import follow_texture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,8 +126,8 @@ class Measurement:
         data, after a blur in the last steps, that is worth more than any image's k. So k is the mean of what the residual
         says and of 1, each weighted by its inverse variance, as if the k of images spread by 5. The trace is known where A
         is a filter with gaps, elsewhere it is one Hutchinson estimate with fixed signs. Where it is known, k changes with
-        the brightness of the pixel as well: there is more to be wrong about where there is more to see. A covariance that is
-        exact, or that cannot be scaled, stays as it is.
+        the spatial frequency and with the brightness of the pixel as well: there is more to be wrong about where there is more to
+        see. A covariance that is exact, or that cannot be scaled, stays as it is.
 
         Parameters
         ----------
@@ -150,14 +151,26 @@ class Measurement:
             factor = 1 + excess / (1 + chance / SPREAD**2)
             if measured.measured_variance(self.operator) is None or measured.clumps > CLUMPED:
                 return cast("Covariance", measured.scaled(factor))
-            worth = factor.view(-1, *[1] * (seen.ndim - 1)) * seen
-            return cast("Covariance", measured.scaled(factor, follow_brightness(mean, expected, energy, worth)))
+            fine = measured.scaled(self._texture(expected, weights, measured, factor))
+            worth = self._diagonal(weights, fine, expected)
+            return cast("Covariance", fine.in_places(follow_brightness(mean, expected, energy, worth)))
+
+    def _texture(self, expected: Tensor, weights: float | Tensor, error: Any, overall: Tensor) -> Tensor:
+        """Factor of the error's power at each frequency of its grid, shape (B, 1, *half grid), for a filter with gaps."""
+        operator: Any = self.operator
+        weights = weights + expected.new_zeros(expected.shape)
+        counted = (weights > 0).to(weights)
+        mean_weight = (weights.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp_min(1)).view(-1, 1, 1, 1)
+        response = abs(operator.transfer(error.grid)) ** 2
+        residual = operator.embed(weights.sqrt() * (self.y - expected))
+        worth = mean_weight * response * error.power
+        return follow_texture(residual, operator.embed(counted), worth, response, error.grid, overall)
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""
         variance = error.measured_variance(self.operator) if hasattr(error, "measured_variance") else None
         if variance is not None:
-            return like.new_full(like.shape, variance) * weights
+            return (variance.view(-1, *[1] * (like.ndim - 1)) + like.new_zeros(like.shape)) * weights
         signed = fixed_signs(like) * weights**0.5
         return signed * self.spread(signed, error)
 

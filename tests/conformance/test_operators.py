@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.blur import Blur
+from napari_diffprior.operators.compose import Compose
 from napari_diffprior.operators.contract import adjoint, domain_of, embed_measured, is_linear, mean_gain
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.operators.mask import Mask
@@ -44,7 +45,7 @@ def covariances(shape: tuple[int, int, int], seed: int) -> list[Any]:
     generator = torch.Generator().manual_seed(seed % 2**31)
     variance = 0.05 + torch.rand(*shape, generator=generator, dtype=torch.float64)
     stationary = spectrum().covariance(0.5, shape, variance)
-    local = stationary.scaled(torch.tensor([1.5], dtype=torch.float64), 0.1 + 3 * variance[None])
+    local = stationary.scaled(torch.tensor([1.5], dtype=torch.float64)).in_places(0.1 + 3 * variance[None])
     return [Diagonal(variance), stationary, local]
 
 
@@ -170,7 +171,8 @@ def test_a_data_step_is_the_same_in_modes_and_in_measurements(
 ) -> None:
     measurement, mean = problem(name, (9, 8), 1, batch=3)
     error = spectrum().covariance(0.5, mean.shape[1:], mean)
-    error = error.scaled(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64), mean.abs() + 0.1 if local else 1.0)
+    error = error.scaled(torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
+    error = error.in_places(mean.abs() + 0.1) if local else error
     found = []
     for longest in (1e9, 0.0):
         monkeypatch.setattr("napari_diffprior.measurement.LONGEST_GAP", longest)
@@ -271,6 +273,11 @@ def test_embed_measured_knows_gaps_from_blur() -> None:
     assert embed_measured(operator, y, (1, *operator.domain))[1] is None
 
 
+def variance_ratio(own: Any, error: Any) -> torch.Tensor:
+    """Factor between two stationary errors of each image, the mean over its frequencies weighted by the second's power."""
+    return own.power.flatten(1).sum(1) / error.power.sum()  # type: ignore[no-any-return]
+
+
 def test_chance_does_not_say_that_an_image_has_larger_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a wide blur little of the error is in the data: a bit more noise than usual would be worth a factor of ten."""
     operator = Blur.gaussian(3.0, (24, 24))
@@ -281,7 +288,7 @@ def test_chance_does_not_say_that_an_image_has_larger_errors(monkeypatch: pytest
 
     def factors() -> torch.Tensor:
         own = measurement.own_error(torch.zeros(1, *shape, dtype=torch.float64), error)
-        return own.power.flatten(1)[:, 0] / error.power[0, 0]  # type: ignore[attr-defined, no-any-return]
+        return variance_ratio(own, error)
 
     assert factors().min() >= 1
     assert factors().mean() < 1.4 and factors().max() < 4
@@ -297,12 +304,35 @@ def test_an_image_with_larger_errors_than_the_held_out_ones_says_so() -> None:
     measurement = Measurement(y, operator, Gaussian(sigma=0.05), (1, 48, 48))
     stretch = torch.tensor([1.0, 2.0], dtype=torch.float64).repeat(100).view(-1, 1, 1, 1)
     own = measurement.own_error(truth + stretch * error.draw(noise, truth), error)
-    factors = own.power.flatten(1)[:, 0] / error.power[0, 0]  # type: ignore[attr-defined]
+    factors = variance_ratio(own, error)
     assert factors.min() >= 1
     assert factors[0::2].mean() == pytest.approx(1.0, abs=0.15)
     assert factors[1::2].mean() == pytest.approx(4.0, rel=0.1)
     exact = Diagonal(torch.ones(1, 48, 48, dtype=torch.float64))
     assert measurement.own_error(truth, exact) is exact
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.5])
+@pytest.mark.parametrize("blur", [0.0, 1.0])
+def test_the_frequencies_of_larger_errors_are_found_in_the_residual(missing: float, blur: float) -> None:
+    """Errors of eight times the power at 0.08 to 0.25 cycles per pixel along y, as fine stripes would leave them."""
+    keep = Mask(torch.rand(96, 96, generator=torch.Generator().manual_seed(0)) >= missing)
+    operator = Compose(keep, Blur.gaussian(blur, (96, 96))) if blur else keep
+    shape, noise = (1, *domain_of(operator, (96, 96))), BatchNoise(0, 20)
+    zero = torch.zeros(20, *shape, dtype=torch.float64)
+    error = spectrum().covariance(0.5, shape, zero)
+    down = torch.fft.fftfreq(error.grid[0], dtype=torch.float64)[:, None].abs()
+    right = torch.fft.rfftfreq(error.grid[1], dtype=torch.float64)
+    radius = torch.hypot(down, right)
+    truth = torch.where((down > right) & (radius > 0.08) & (radius < 0.25), 8.0, 1.0)
+    y = operator.apply(zero) + 0.05 * noise.normal(operator.apply(zero).shape[1:], zero)
+    measurement = Measurement(y, operator, Gaussian(sigma=0.05), shape)
+    own: Any = measurement.own_error(error.scaled(truth.expand(20, 1, -1, -1)).draw(noise, zero), error)
+    found = (own.power / error.power).mean((0, 1))
+    middle = (radius > 0.12) & (radius < 0.17)
+    assert float(found[middle & (down > 4 * right)].mean()) == pytest.approx(8, rel=0.25)
+    assert float(found[middle & (right > 4 * down)].mean()) < 1.5
+    assert float(found[radius < 0.05].mean()) < 1.5
 
 
 @pytest.mark.parametrize(

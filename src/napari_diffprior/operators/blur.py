@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..psf import gaussian_psf
@@ -37,6 +39,12 @@ class Blur:
         self.kernel = psf / psf.sum()
         self._axes = tuple(range(-psf.ndim, 0))
         self.spectrum = Blur.transfer(self, self.domain)
+
+    @cached_property
+    def width(self) -> float:
+        """Standard deviation in pixels of the Gaussian that concentrates light as much (sum of the squares); at least 1."""
+        axes = self.kernel.ndim
+        return max(1.0, float(self.kernel.square().sum()) ** (-1 / axes) / (2 * math.sqrt(math.pi)))
 
     def _filter(self, x: Tensor, transfer: Tensor) -> Tensor:
         import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .contract import Operator, is_linear, offers, reach_of
+from .contract import Operator, is_linear, offers, reach_of, width_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +94,17 @@ class Compose:
     @property
     def reach(self) -> float:
         """The longest of all, in pixels of the image."""
+        return self._longest(reach_of)
+
+    @property
+    def width(self) -> float:
+        """The longest of all, in pixels of the image."""
+        return self._longest(width_of)
+
+    def _longest(self, length_of: Callable[[Any], float]) -> float:
         longest, factor = 0.0, 1
         for part in reversed(self.parts):
-            longest = max(longest, factor * reach_of(part))
+            longest = max(longest, factor * length_of(part))
             factor *= getattr(part, "factor", 1)
         return longest
 

@@ -21,6 +21,7 @@ class Operator(Protocol):
     - ``extract(x)`` and ``embed(y)``: from its domain to the measurement's grid and back, without the physics
       (crop and pad, gather and scatter);
     - ``reach``: how far in pixels what is not measured lies from what is; 1 if it does not say;
+    - ``width``: standard deviation in pixels of its blur; 1 if it does not say;
     - ``response(shape)``: its approximate power response ``|H|^2`` on the real-FFT grid of a shape, for the
       preconditioner of the data step;
     - ``transfer(shape)``: its transfer function H on the same grid, if A is exactly ``extract F^-1 H F`` on fields of any shape
@@ -71,6 +72,11 @@ def domain_of(operator: Operator, grid: Sequence[int]) -> tuple[int, ...]:
 def reach_of(operator: Operator) -> float:
     """Distance in pixels over which an image must be made up."""
     return float(getattr(operator, "reach", 1.0))
+
+
+def width_of(operator: Operator) -> float:
+    """Standard deviation in pixels over which an image is blurred, at least 1."""
+    return float(getattr(operator, "width", 1.0))
 
 
 def extract(operator: Operator, x: Tensor) -> Tensor:

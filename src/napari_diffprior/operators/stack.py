@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from .contract import Operator, domain_of, is_linear, reach_of
+from .contract import Operator, domain_of, is_linear, reach_of, width_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +41,11 @@ class Stack:
     def reach(self) -> float:
         """The shortest: the best of the measurements decides."""
         return min(reach_of(operator) for operator in self.operators)
+
+    @property
+    def width(self) -> float:
+        """The narrowest likewise."""
+        return min(width_of(operator) for operator in self.operators)
 
     def apply(self, x: Tensor) -> Tensor:
         """All measurements."""

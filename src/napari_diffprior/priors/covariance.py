@@ -75,13 +75,13 @@ class Stationary:
     @cached_property
     def mean_variance(self) -> float:
         """Variance of a pixel, the mean over the images of a batch."""
-        return self._variance(self.power)
+        return float(self._variance(self.power).mean())
 
-    def _variance(self, power: Tensor) -> float:
-        """Mean of a spectrum over the full grid: the sum of the real-FFT columns, which but the outer ones stand for two."""
+    def _variance(self, power: Tensor) -> Tensor:
+        """Mean of each spectrum over the full grid: the sum of the real-FFT columns, which but the outer ones stand for two."""
         columns = power.sum(-2)
         outer = columns[..., 0] + (columns[..., -1] if self.grid[1] % 2 == 0 else 0.0)
-        return float((2 * columns.sum(-1) - outer).mean()) / math.prod(self.grid)
+        return (2 * columns.sum(-1) - outer).flatten() / math.prod(self.grid)
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -114,8 +114,8 @@ class Stationary:
     def _whiten(self, operator: Any) -> Modes:
         return Modes(self.power, self.grid, self.shape, operator)
 
-    def measured_variance(self, operator: Any) -> float | None:
-        """Variance of a measured value without noise, the same for all; None where the operator is no filter of planes."""
+    def measured_variance(self, operator: Any) -> Tensor | None:
+        """Variance of each image's measured values without noise, shape (B,); None where the operator is no filter of planes."""
         if len(self.shape) != 3 or not offers(operator, "transfer"):
             return None
         return self._variance(self.power * abs(operator.transfer(self.grid)) ** 2)
@@ -123,7 +123,7 @@ class Stationary:
     @cached_property
     def clumps(self) -> float:
         """Pixels that share one error: (mean P^2) / (mean P)^2 of the spectrum P; 1 for white errors."""
-        return self._variance(self.power**2) / self.mean_variance**2
+        return float(self._variance(self.power**2).mean()) / self.mean_variance**2
 
     def gram(self, u: Tensor, operator: Any) -> Tensor | None:
         """A R A^T u in one filter; None where the operator is none."""
@@ -160,9 +160,15 @@ class Measured(Stationary):
         super().__init__(power, grid, shape)
         self.amplitude = amplitude
 
-    def scaled(self, factor: Tensor, local: Tensor | float = 1.0) -> Measured:
-        """The same spectrum times a factor for each image, shape (B,), and one for each pixel, shape (B, C, H, W)."""
-        return Measured(self.power * factor.view(-1, *[1] * len(self.shape)), self.grid, self.shape, local**0.5)
+    def scaled(self, factor: Tensor) -> Measured:
+        """The spectrum times a factor for each image, shape (B,), or for each frequency too, shape (B, 1, *half grid)."""
+        return Measured(self.power * factor.view(len(factor), 1, *(factor.shape[2:] or (1, 1))), self.grid, self.shape)
+
+    def in_places(self, local: Tensor) -> Measured:
+        """The same with the variance times a factor for each pixel, shape (B, C, H, W)."""
+        if bool((local == 1).all()):
+            return self
+        return Measured(self.power, self.grid, self.shape, local**0.5)
 
     def apply(self, x: Tensor) -> Tensor:
         """R x."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from ..operators.contract import reach_of
+from ..operators.contract import reach_of, width_of
 from ..params import Ui, params
 from ..priors.contract import denoise
 from .contract import State
@@ -59,10 +59,11 @@ class Decoupled:
         """One step where the image drowns in noise, then equal ratios from the start noise to the last.
 
         Noise hides structure of n pixels when sigma is about n times the data's spread: so the start noise follows
-        from how far the missing pixels lie from measured ones.
+        from how far the missing pixels lie from measured ones, and how far a blur reaches.
         """
         spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
-        start = self.start or 2 * max(spread * reach_of(measurement.operator), measurement.sigma)
+        hidden = max(reach_of(measurement.operator), width_of(measurement.operator))
+        start = self.start or 2 * max(spread * hidden, measurement.sigma)
         start = min(start, prior.sigma_max)
         wide = min(max(50 * spread, start), prior.sigma_max)
         return [wide, *geometric(start, lowest(measurement, prior, self.last, start), self.steps - 1)]

@@ -1,0 +1,127 @@
+"""At which spatial frequencies of an image the denoiser's error is larger: where the image has more texture."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOWEST = 0.012  # cycles per pixel; coarser structure counts together
+RATIO = 1.3  # of the frequencies of neighbouring rings
+RINGS = 17  # up to the corner of the spectrum, 0.71 cycles per pixel
+SECTORS = 6  # directions of a ring
+SPREAD = 5.0  # of the factor among images, as a standard deviation, where pixels are measured as they are
+HIDDEN = 20.0  # times as much at most, where a blur hides structure
+ALIKE = 0.4  # difference of neighbouring factors, as a share of their spread
+LARGEST = 100.0  # factor
+
+
+def follow_texture(
+    residual: Tensor, inside: Tensor, worth: Tensor, response: Tensor | float, grid: tuple[int, int], overall: Tensor
+) -> Tensor:
+    """Factor k of the error's power at each frequency, from the spectrum of one image's own residual.
+
+    In units of the noise the residual has the power 1 + k t, where t = |H|^2 P / V is what the error P of held-out images adds to the
+    noise V. k is the posterior mean of a Gaussian field on rings and directions: it is the ``overall`` factor +- ``SPREAD`` / |H|,
+    because what a blur hides no earlier step could correct; neighbours are alike; and the noise of the periodogram is that of its
+    number of frequencies. Gaps spread the excess over all frequencies, as if they lay at random. See docs/decisions/0016.
+
+    Parameters
+    ----------
+    residual : Tensor, shape (B, C, H, W)
+        In units of the noise, zero where nothing was measured.
+    inside : Tensor, shape (B, C, H, W)
+        1 where something was measured.
+    worth : Tensor, shape (*half grid) or (B, 1, *half grid)
+        t.
+    response : Tensor, shape (*half grid), or float
+        |H|^2.
+    grid : (int, int)
+        FFT shape.
+    overall : Tensor, shape (B,)
+        Factor that the sum of the residual's squares says.
+
+    Returns
+    -------
+    Tensor, shape (B, 1, *half grid)
+        From 1 to ``LARGEST``.
+    """
+    import torch
+
+    index, share = (part.to(residual.device) for part in _hats(grid))
+    share = share.to(residual)
+    twice = share.new_full((grid[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
+    twice[0] = 1.0
+    if grid[1] % 2 == 0:
+        twice[-1] = 1.0
+
+    def around(field: Tensor, part_of: Tensor) -> Tensor:
+        """Weighted sum around each node, shape (B, nodes); fields (B, *half grid)."""
+        sums = field.new_zeros(len(field), RINGS * SECTORS)
+        for place, part in zip(index, part_of * twice, strict=True):
+            sums.index_add_(1, place.flatten(), (field * part).flatten(1))
+        return sums
+
+    ones = torch.ones_like(share[:1])
+    count = around(ones, share).clamp_min(1e-6)
+
+    def mean(field: Tensor) -> Tensor:
+        return around(field, share) / count
+
+    seen = inside[:, 0]
+    measured = seen.sum((1, 2)).clamp_min(1)[:, None]
+    box = (seen.any(1).sum(1) * seen.any(2).sum(1)).clamp_min(1)[:, None]  # without an unknown border
+    kept = measured / box
+    power = torch.fft.rfft2(residual, s=grid).abs().square().mean(1) / measured[..., None]
+    excess = mean(power - 1)
+    level = (excess * count).sum(1, keepdim=True) / count.sum()
+    excess = (excess - (1 - kept) * level) / kept
+    expected = mean(worth.reshape(-1, *worth.shape[-2:])).clamp_min(1e-9)
+    frequencies = count**2 / around(ones, share**2).clamp_min(1e-6) / count.sum() * measured * residual.shape[1]
+    chance = 2 / frequencies * ((1 + expected) / (kept * expected)) ** 2
+    visible = mean((response + torch.zeros_like(share[0]))[None]).clamp_min(HIDDEN**-2).sqrt()
+    overall = overall[:, None]
+    factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
+    factor = factor.clamp(1.0, LARGEST).to(residual)
+    return sum(factor[:, place] * part for place, part in zip(index, share, strict=True))[:, None]  # type: ignore[index,return-value]
+
+
+def _smooth(excess: Tensor, chance: Tensor, spread: Tensor) -> Tensor:
+    """Posterior mean of a field of prior N(0, spread^2) whose neighbours differ little, measured with variance ``chance``."""
+    import torch
+
+    alike = _neighbours().to(spread) / (ALIKE**2 * spread[:, None] * spread)
+    precision = torch.diag(spread**-2 + alike.sum(1)) - alike
+    return torch.linalg.solve(precision + torch.diag_embed(1 / chance), (excess / chance)[..., None])[..., 0]
+
+
+@lru_cache(maxsize=1)
+def _neighbours() -> Tensor:
+    """1 for nodes next to each other on their ring or in their direction, shape (nodes, nodes)."""
+    import torch
+
+    node = torch.arange(RINGS * SECTORS).view(RINGS, SECTORS)
+    alike = torch.zeros(node.numel(), node.numel())
+    for one, other in ((node[:-1], node[1:]), (node, node.roll(1, 1))):
+        alike[one.flatten(), other.flatten()] = 1.0
+    return torch.maximum(alike, alike.T)
+
+
+@lru_cache(maxsize=4)
+def _hats(grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The four nodes around each frequency of the real-FFT grid and its share in them, linear in log frequency and direction."""
+    import numpy as np
+    import torch
+
+    down, right = np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None]
+    ring = np.log(np.maximum(np.hypot(down, right), LOWEST) / LOWEST) / math.log(RATIO)
+    ring = np.minimum(ring, RINGS - 1.001)
+    sector = (np.arctan2(down, right) / math.pi % 1.0) * SECTORS
+    inner, first = ring.astype(int), sector.astype(int) % SECTORS
+    out, turned = ring - inner, sector - np.floor(sector)
+    nodes = [(inner + step) * SECTORS + (first + turn) % SECTORS for step in (0, 1) for turn in (0, 1)]
+    shares = [near * part for near in (1 - out, out) for part in (1 - turned, turned)]
+    return torch.from_numpy(np.stack(nodes)), torch.from_numpy(np.stack(shares))
