@@ -170,7 +170,8 @@ class Measurement:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""
         variance = error.measured_variance(self.operator) if hasattr(error, "measured_variance") else None
         if variance is not None:
-            return (variance.view(-1, *[1] * (like.ndim - 1)) + like.new_zeros(like.shape)) * weights
+            everywhere: Tensor = variance.view(-1, *[1] * (like.ndim - 1)) + like.new_zeros(like.shape)
+            return everywhere * weights
         signed = fixed_signs(like) * weights**0.5
         return signed * self.spread(signed, error)
 

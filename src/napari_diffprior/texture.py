@@ -17,6 +17,8 @@ SPREAD = 5.0  # of the factor among images, as a standard deviation, where pixel
 HIDDEN = 20.0  # times as much at most, where a blur hides structure
 ALIKE = 0.4  # difference of neighbouring factors, as a share of their spread
 LARGEST = 100.0  # factor
+BLOCK = 512  # longest side in pixels of what a periodogram is made of
+CHUNK = 2**18  # frequencies that are interpolated at once
 
 
 def follow_texture(
@@ -24,10 +26,11 @@ def follow_texture(
 ) -> Tensor:
     """Factor k of the error's power at each frequency, from the spectrum of one image's own residual.
 
-    In units of the noise the residual has the power 1 + k t, where t = |H|^2 P / V is what the error P of held-out images adds to the
-    noise V. k is the posterior mean of a Gaussian field on rings and directions: it is the ``overall`` factor +- ``SPREAD`` / |H|,
-    because what a blur hides no earlier step could correct; neighbours are alike; and the noise of the periodogram is that of its
-    number of frequencies. Gaps spread the excess over all frequencies, as if they lay at random. See docs/decisions/0016.
+    In units of the noise the residual has the power 1 + k t, where t = |H|^2 P / V is what the error P of held-out images
+    adds to the noise V. k is the posterior mean of a Gaussian field on rings and directions: it is the ``overall`` factor
+    +- ``SPREAD`` / |H|, because what a blur hides no earlier step could correct; neighbours are alike; and the noise of the
+    periodogram is that of its number of frequencies. Gaps spread the excess over all frequencies, as if they lay at random.
+    See docs/decisions/0016.
 
     Parameters
     ----------
@@ -51,42 +54,73 @@ def follow_texture(
     """
     import torch
 
-    index, share = (part.to(residual.device) for part in _hats(grid))
+    block = (min(grid[0], BLOCK), min(grid[1], BLOCK))
+    index, share = (part.to(residual.device) for part in _hats(block, 0, block[0]))
     share = share.to(residual)
-    twice = share.new_full((grid[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
+    twice = share.new_full((block[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
     twice[0] = 1.0
-    if grid[1] % 2 == 0:
+    if block[1] % 2 == 0:
         twice[-1] = 1.0
 
     def around(field: Tensor, part_of: Tensor) -> Tensor:
-        """Weighted sum around each node, shape (B, nodes); fields (B, *half grid)."""
+        """Weighted sum around each node, shape (B, nodes); fields (B, *half block)."""
         sums = field.new_zeros(len(field), RINGS * SECTORS)
         for place, part in zip(index, part_of * twice, strict=True):
             sums.index_add_(1, place.flatten(), (field * part).flatten(1))
         return sums
 
-    ones = torch.ones_like(share[:1])
-    count = around(ones, share).clamp_min(1e-6)
-
     def mean(field: Tensor) -> Tensor:
         return around(field, share) / count
 
+    ones = torch.ones_like(share[:1])
+    count = around(ones, share).clamp_min(1e-6)
     seen = inside[:, 0]
     measured = seen.sum((1, 2)).clamp_min(1)[:, None]
     box = (seen.any(1).sum(1) * seen.any(2).sum(1)).clamp_min(1)[:, None]  # without an unknown border
     kept = measured / box
-    power = torch.fft.rfft2(residual, s=grid).abs().square().mean(1) / measured[..., None]
-    excess = mean(power - 1)
+    excess = mean(_periodogram(residual, block) / measured[..., None] - 1)
     level = (excess * count).sum(1, keepdim=True) / count.sum()
     excess = (excess - (1 - kept) * level) / kept
-    expected = mean(worth.reshape(-1, *worth.shape[-2:])).clamp_min(1e-9)
+    expected = mean(_thinned(worth, grid, block).flatten(0, -3)).clamp_min(1e-9)
     frequencies = count**2 / around(ones, share**2).clamp_min(1e-6) / count.sum() * measured * residual.shape[1]
     chance = 2 / frequencies * ((1 + expected) / (kept * expected)) ** 2
-    visible = mean((response + torch.zeros_like(share[0]))[None]).clamp_min(HIDDEN**-2).sqrt()
+    visible = mean(_thinned(response + torch.zeros_like(worth), grid, block).flatten(0, -3)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
     factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
-    factor = factor.clamp(1.0, LARGEST).to(residual)
-    return sum(factor[:, place] * part for place, part in zip(index, share, strict=True))[:, None]  # type: ignore[index,return-value]
+    return _interpolated(factor.clamp(1.0, LARGEST).to(residual), grid)[:, None]
+
+
+def _periodogram(field: Tensor, block: tuple[int, int]) -> Tensor:
+    """Sum of the periodograms of an image's blocks side by side, the mean over its channels; shape (B, *half block)."""
+    import torch
+    from torch.nn.functional import pad
+
+    rows, columns = (-(-side // length) for side, length in zip(field.shape[-2:], block, strict=True))
+    whole = pad(field, (0, columns * block[1] - field.shape[-1], 0, rows * block[0] - field.shape[-2]))
+    blocks = whole.unflatten(-1, (columns, block[1])).unflatten(-3, (rows, block[0])).movedim(-2, -3)
+    power: Tensor = torch.fft.rfft2(blocks).abs().square().sum((-4, -3)).mean(1)
+    return power
+
+
+def _thinned(field: Tensor, grid: tuple[int, int], block: tuple[int, int]) -> Tensor:
+    """A smooth field on the real-FFT grid of an image at the frequencies of a block's, shape (B, *half block)."""
+    import torch
+
+    for axis, last in ((-2, block[0]), (-1, block[1] // 2 + 1)):
+        places = (torch.arange(last, device=field.device) * (grid[axis] / block[axis])).round().long()
+        field = field.index_select(axis, places.clamp_max(field.shape[axis] - 1))
+    return field if field.ndim > 2 else field[None]
+
+
+def _interpolated(nodes: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Values at the nodes as a field on the real-FFT grid of an image, shape (B, *half grid)."""
+    import torch
+
+    parts, step = [], max(1, CHUNK // grid[1])
+    for start in range(0, grid[0], step):
+        index, share = (part.to(nodes.device) for part in _hats(grid, start, min(start + step, grid[0])))
+        parts.append(sum(nodes[:, place] * part.to(nodes) for place, part in zip(index, share, strict=True)))
+    return torch.cat(parts, 1)
 
 
 def _smooth(excess: Tensor, chance: Tensor, spread: Tensor) -> Tensor:
@@ -95,7 +129,8 @@ def _smooth(excess: Tensor, chance: Tensor, spread: Tensor) -> Tensor:
 
     alike = _neighbours().to(spread) / (ALIKE**2 * spread[:, None] * spread)
     precision = torch.diag(spread**-2 + alike.sum(1)) - alike
-    return torch.linalg.solve(precision + torch.diag_embed(1 / chance), (excess / chance)[..., None])[..., 0]
+    found: Tensor = torch.linalg.solve(precision + torch.diag_embed(1 / chance), (excess / chance)[..., None])
+    return found[..., 0]
 
 
 @lru_cache(maxsize=1)
@@ -111,12 +146,15 @@ def _neighbours() -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _hats(grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The four nodes around each frequency of the real-FFT grid and its share in them, linear in log frequency and direction."""
+def _hats(grid: tuple[int, int], start: int, stop: int) -> tuple[Tensor, Tensor]:
+    """The four nodes around each frequency in some rows of the real-FFT grid, and its share in each.
+
+    The shares are linear in the logarithm of the frequency and in the direction.
+    """
     import numpy as np
     import torch
 
-    down, right = np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None]
+    down, right = np.fft.fftfreq(grid[0])[start:stop, None], np.fft.rfftfreq(grid[1])[None]
     ring = np.log(np.maximum(np.hypot(down, right), LOWEST) / LOWEST) / math.log(RATIO)
     ring = np.minimum(ring, RINGS - 1.001)
     sector = (np.arctan2(down, right) / math.pi % 1.0) * SECTORS

@@ -43,8 +43,8 @@ class Blur:
     @cached_property
     def width(self) -> float:
         """Standard deviation in pixels of the Gaussian that concentrates light as much (sum of the squares); at least 1."""
-        axes = self.kernel.ndim
-        return max(1.0, float(self.kernel.square().sum()) ** (-1 / axes) / (2 * math.sqrt(math.pi)))
+        concentrated = float(self.kernel.square().sum())
+        return max(1.0, math.pow(concentrated, -1 / self.kernel.ndim) / (2 * math.sqrt(math.pi)))
 
     def _filter(self, x: Tensor, transfer: Tensor) -> Tensor:
         import torch
