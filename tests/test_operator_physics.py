@@ -13,7 +13,7 @@ from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.noise.gaussian_map import GaussianMap
 from napari_diffprior.operators.blur import Blur
 from napari_diffprior.operators.compose import Compose
-from napari_diffprior.operators.contract import embed_measured, reach_of
+from napari_diffprior.operators.contract import embed_measured, reach_of, width_of
 from napari_diffprior.operators.downsample import Downsample
 from napari_diffprior.operators.fourier import Fourier
 from napari_diffprior.operators.function import Function
@@ -51,12 +51,23 @@ def test_an_image_is_enlarged_where_a_method_starts_from_the_measurement() -> No
     assert torch.allclose(image, y.repeat_interleave(2, -1).repeat_interleave(2, -2))
 
 
+@pytest.mark.parametrize("sigma", [2.0, (1.5, 3.0), (2.0, 2.0, 2.0)])
+def test_the_width_of_a_gaussian_blur_is_its_standard_deviation(sigma: Any) -> None:
+    sigmas = np.atleast_1d(sigma)
+    shape = (20,) * max(2, len(sigmas))
+    assert width_of(Blur.gaussian(sigma, shape)) == pytest.approx(np.prod(sigmas) ** (1 / len(sigmas)), rel=0.01)
+    assert width_of(Blur.gaussian(0.3, (20, 20))) == width_of(Mask(torch.ones(20, 20) > 0)) == 1.0
+
+
 def test_the_reach_of_a_composition_is_in_pixels_of_the_image() -> None:
     keep = torch.ones(20, 20, dtype=torch.bool)
     keep[5:14, 5:14] = False
     mask = Mask(keep)
     assert reach_of(Compose(mask, Downsample(2, (20, 20)))) == 2 * mask.reach
     assert reach_of(Compose(Compose(mask), Blur.gaussian(1.0, (20, 20)))) == mask.reach
+    blur = Blur.gaussian(3.0, (20, 20))
+    assert width_of(Compose(Downsample(2, (10, 10)), blur)) == blur.width
+    assert width_of(Compose(blur, Downsample(2, (20, 20)))) == 2 * blur.width
 
 
 class Bare:
