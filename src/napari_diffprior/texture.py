@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,41 +53,63 @@ def follow_texture(
         From 1 to ``LARGEST``.
     """
     import torch
+    from torch.nn.functional import embedding_bag
 
     block = (min(grid[0], BLOCK), min(grid[1], BLOCK))
-    index, share = (part.to(residual.device) for part in _hats(block, 0, block[0]))
-    share = share.to(residual)
-    twice = share.new_full((block[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
-    twice[0] = 1.0
-    if block[1] % 2 == 0:
-        twice[-1] = 1.0
-
-    def around(field: Tensor, part_of: Tensor) -> Tensor:
-        """Weighted sum around each node, shape (B, nodes); fields (B, *half block)."""
-        sums = field.new_zeros(len(field), RINGS * SECTORS)
-        for place, part in zip(index, part_of * twice, strict=True):
-            sums.index_add_(1, place.flatten(), (field * part).flatten(1))
-        return sums
+    places, starts, shares, frequencies = (part.to(residual.device) for part in _bags(block, residual.dtype))
 
     def mean(field: Tensor) -> Tensor:
-        return around(field, share) / count
+        """Mean around each node, shape (B, nodes); fields (B, *half block)."""
+        table = field.flatten(1).T.contiguous()
+        return embedding_bag(places, table, starts, mode="sum", per_sample_weights=shares).T
 
-    ones = torch.ones_like(share[:1])
-    count = around(ones, share).clamp_min(1e-6)
     seen = inside[:, 0]
     measured = seen.sum((1, 2)).clamp_min(1)[:, None]
     box = (seen.any(1).sum(1) * seen.any(2).sum(1)).clamp_min(1)[:, None]  # without an unknown border
     kept = measured / box
-    excess = mean(_periodogram(residual, block) / measured[..., None] - 1)
-    level = (excess * count).sum(1, keepdim=True) / count.sum()
-    excess = (excess - (1 - kept) * level) / kept
+    power = _periodogram(residual, block) / measured[..., None]
+    level = (power * _twice(block[1]).to(power)).sum((1, 2))[:, None] / math.prod(block) - 1
+    excess = (mean(power - 1) - (1 - kept) * level) / kept
     expected = mean(_thinned(worth, grid, block).flatten(0, -3)).clamp_min(1e-9)
-    frequencies = count**2 / around(ones, share**2).clamp_min(1e-6) / count.sum() * measured * residual.shape[1]
-    chance = 2 / frequencies * ((1 + expected) / (kept * expected)) ** 2
-    visible = mean(_thinned(response + torch.zeros_like(worth), grid, block).flatten(0, -3)).clamp_min(HIDDEN**-2).sqrt()
+    chance = 2 / (frequencies * measured * residual.shape[1]) * ((1 + expected) / (kept * expected)) ** 2
+    passed = _thinned(response + torch.zeros_like(worth[:1]), grid, block)[0]
+    visible = mean(passed).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
     factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
     return _interpolated(factor.clamp(1.0, LARGEST).to(residual), grid)[:, None]
+
+
+@lru_cache(maxsize=4)
+def _bags(block: tuple[int, int], dtype: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The frequencies around each node, where each node's begin, their shares of its mean, and how many of all it has.
+
+    The last is (sum w)^2 / sum w^2 of the weights w over the number of frequencies: it gives the noise of the mean.
+    """
+    import torch
+
+    index, share = _hats(block, 0, block[0])
+    weights = (share * _twice(block[1])).flatten()
+    nodes, order = index.flatten().sort(stable=True)
+    starts = torch.searchsorted(nodes, torch.arange(RINGS * SECTORS))
+
+    def total(values: Tensor) -> Tensor:
+        return torch.zeros(RINGS * SECTORS, dtype=values.dtype).index_add(0, index.flatten(), values).clamp_min(1e-6)
+
+    count = total(weights)
+    frequencies = count**2 / total(share.flatten() * weights) / math.prod(block)
+    places = torch.arange(index[0].numel()).repeat(len(index))[order]
+    return places, starts, (weights[order] / count[nodes]).to(dtype), frequencies.to(dtype)
+
+
+def _twice(columns: int) -> Tensor:
+    """How many frequencies a column of the real-FFT grid stands for: all but the outer ones for their mirror images too."""
+    import torch
+
+    twice = torch.full((columns // 2 + 1,), 2.0, dtype=torch.float64)
+    twice[0] = 1.0
+    if columns % 2 == 0:
+        twice[-1] = 1.0
+    return twice
 
 
 def _periodogram(field: Tensor, block: tuple[int, int]) -> Tensor:
