@@ -11,6 +11,8 @@ from torch import Tensor
 from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.operators.blur import Blur
+from napari_diffprior.operators.contract import domain_of
+from napari_diffprior.operators.mask import Mask
 from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
 from napari_diffprior.priors.covariance import SpectrumTable
 from napari_diffprior.psf import gaussian_psf
@@ -18,7 +20,7 @@ from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers.decoupled import Decoupled
 from napari_diffprior.testing import check_operator, check_prior
-from napari_diffprior.volume import Coupled, VolumeDenoiser
+from napari_diffprior.volume import Coupled, MeasuredCoupled, VolumeDenoiser
 
 SHAPE = (1, 3, 4, 5)  # (C, D, H, W)
 LAMBDA = 3.0
@@ -238,3 +240,24 @@ def test_a_3d_psf_restores_the_stack_whole_and_says_what_it_did() -> None:
 def test_a_3d_psf_needs_a_stack() -> None:
     with pytest.raises(ValueError, match="have no z"):
         restore(stack()[0], psf=gaussian_psf([1.0, 1.0, 1.0]), prior=Smoothing(), steps=2, device="cpu")
+
+
+@pytest.mark.parametrize("axis", [2, 3, 4])
+@pytest.mark.parametrize("blurred", [False, True])
+def test_a_volume_with_larger_errors_than_the_held_out_ones_says_so(axis: int, blurred: bool) -> None:
+    shape, noise = (1, 12, 24, 28), BatchNoise(0, 40)
+    operator: Any = Blur.gaussian((0.5, 0.7, 0.7), shape[1:]) if blurred else Mask(torch.ones(shape[1:]) > 0)
+    canvas = (1, *domain_of(operator, shape[1:]))
+    plane = [n for i, n in enumerate(canvas) if i != axis - 1]
+    zero = torch.zeros(40, *canvas, dtype=torch.float64)
+    error = MeasuredCoupled(Smoothing().error(0.5, plane, zero), 2.0, canvas[axis - 1], axis)
+    y = operator.apply(zero[:1]) + 0.02 * BatchNoise(1, 1).normal(operator.apply(zero[:1]).shape[1:], zero)
+    measurement = Measurement(y, operator, Gaussian(sigma=0.02), canvas)
+    off = torch.tensor([1.0, 2.0], dtype=torch.float64).repeat(20).view(-1, 1, 1, 1, 1) * error.draw(noise, zero)
+    own: Any = measurement.own_error(off, error)
+    factors = own.planes.power.flatten(1).sum(1) / error.planes.power.sum()
+    assert factors[0::2].mean() == pytest.approx(1.0, abs=0.25)
+    assert factors[1::2].mean() == pytest.approx(4.0, rel=0.2)
+    alone: Any = measurement.own_error(off[1:2], error)
+    probe = error.draw(BatchNoise(2, 1), zero[:1])
+    assert torch.allclose(own.apply(probe.expand_as(zero))[1:2], alone.apply(probe), rtol=1e-9)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .brightness import follow_brightness
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
-from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, reach_of
+from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, offers, reach_of
 from .texture import follow_texture
 
 if TYPE_CHECKING:
@@ -149,9 +149,11 @@ class Measurement:
             excess = ((energy.flatten(1).mean(1) / share - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
             chance = 2 / (self.count * share) / trace**2  # variance of the excess
             factor = 1 + excess / (1 + chance / SPREAD**2)
-            if measured.measured_variance(self.operator) is None or measured.clumps > CLUMPED:
+            if not offers(self.operator, "transfer", "embed") or measured.clumps > CLUMPED:
                 return cast("Covariance", measured.scaled(factor))
             fine = measured.scaled(self._texture(expected, weights, measured, factor))
+            if not hasattr(fine, "in_places"):
+                return cast("Covariance", fine)
             worth = self._diagonal(weights, fine, expected)
             return cast("Covariance", fine.in_places(follow_brightness(mean, expected, energy, worth)))
 
@@ -161,10 +163,9 @@ class Measurement:
         weights = weights + expected.new_zeros(expected.shape)
         counted = (weights > 0).to(weights)
         mean_weight = (weights.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp_min(1)).view(-1, 1, 1, 1)
-        response = abs(operator.transfer(error.grid)) ** 2
-        residual = operator.embed(weights.sqrt() * (self.y - expected))
-        worth = mean_weight * response * error.power
-        return follow_texture(residual, operator.embed(counted), worth, response, error.grid, overall)
+        power, response = error.seen(operator)
+        residual, inside = (error.planes_of(operator.embed(field)) for field in (weights.sqrt() * (self.y - expected), counted))
+        return follow_texture(residual, inside, mean_weight * power, response, error.grid, overall)
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""

@@ -34,9 +34,9 @@ def follow_texture(
 
     Parameters
     ----------
-    residual : Tensor, shape (B, C, H, W)
-        In units of the noise, zero where nothing was measured.
-    inside : Tensor, shape (B, C, H, W)
+    residual : Tensor, shape (B, N, H, W)
+        Planes of each image, in units of the noise, zero where nothing was measured.
+    inside : Tensor, shape (B, N, H, W)
         1 where something was measured.
     worth : Tensor, shape (*half grid) or (B, 1, *half grid)
         t.
@@ -63,15 +63,14 @@ def follow_texture(
         table = field.flatten(1).T.contiguous()
         return embedding_bag(places, table, starts, mode="sum", per_sample_weights=shares).T
 
-    seen = inside[:, 0]
-    measured = seen.sum((1, 2)).clamp_min(1)[:, None]
-    box = (seen.any(1).sum(1) * seen.any(2).sum(1)).clamp_min(1)[:, None]  # without an unknown border
-    kept = measured / box
+    seen, measured = inside > 0, inside.flatten(1).sum(1).clamp_min(1)
+    box = seen.amax((2, 3)).sum(1) * seen.amax((1, 3)).sum(1) * seen.amax((1, 2)).sum(1)  # without an unknown border
+    kept, measured = (measured / box.clamp_min(1))[:, None], measured[:, None]
     power = _periodogram(residual, block) / measured[..., None]
     level = (power * _twice(block[1]).to(power)).sum((1, 2))[:, None] / math.prod(block) - 1
     excess = (mean(power - 1) - (1 - kept) * level) / kept
     expected = mean(_thinned(worth, grid, block).flatten(0, -3)).clamp_min(1e-9)
-    chance = 2 / (frequencies * measured * residual.shape[1]) * ((1 + expected) / (kept * expected)) ** 2
+    chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
     passed = _thinned(response + torch.zeros_like(worth[:1]), grid, block)[0]
     visible = mean(passed).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
@@ -113,14 +112,14 @@ def _twice(columns: int) -> Tensor:
 
 
 def _periodogram(field: Tensor, block: tuple[int, int]) -> Tensor:
-    """Sum of the periodograms of an image's blocks side by side, the mean over its channels; shape (B, *half block)."""
+    """Sum of the periodograms of the blocks of all planes side by side, shape (B, *half block)."""
     import torch
     from torch.nn.functional import pad
 
     rows, columns = (-(-side // length) for side, length in zip(field.shape[-2:], block, strict=True))
     whole = pad(field, (0, columns * block[1] - field.shape[-1], 0, rows * block[0] - field.shape[-2]))
     blocks = whole.unflatten(-1, (columns, block[1])).unflatten(-3, (rows, block[0])).movedim(-2, -3)
-    power: Tensor = torch.fft.rfft2(blocks).abs().square().sum((-4, -3)).mean(1)
+    power: Tensor = torch.fft.rfft2(blocks).abs().square().sum((1, -4, -3))
     return power
 
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .priors.contract import Denoiser
-    from .priors.covariance import Diagonal, Stationary
+    from .priors.covariance import Diagonal, Measured, Stationary
     from .rng import NoiseStream
 
 NEARLY_ISOTROPIC = 1.5  # voxels up to this ratio of their sides are sliced along all three axes in turn
-Z = 2  # axis of (B, C, D, H, W) that counts the planes
+Z, X = 2, 4  # axes of (B, C, D, H, W)
 
 
 class Coupled:
@@ -101,7 +101,8 @@ class Coupled:
         plane = torch.fft.fft2(torch.fft.irfft2(self.planes.power, s=self.planes.grid)).real.clamp_min(0)  # type: ignore[union-attr]
         k = torch.fft.fftfreq(len(self._cosines), device=plane.device, dtype=plane.dtype)
         springs = (self.stiffness * (2 - 2 * torch.cos(2 * math.pi * k))).view(-1, 1, 1)
-        whole: Tensor = (plane / (1 + springs * plane)).movedim(0, self.axis - Z)
+        plane = plane.unsqueeze(-3)
+        whole: Tensor = (plane / (1 + springs * plane)).movedim(-3, self.axis - X - 1)
         return whole[..., : whole.shape[-1] // 2 + 1]
 
     def _whitener(self, operator: Any, variance: float) -> Tensor:
@@ -109,6 +110,45 @@ class Coupled:
         if self._gain is None or self._gain[0] is not operator or self._gain[1] != variance:
             self._gain = (operator, variance, 1 / (operator.response(self._grid) * self._power + variance))
         return self._gain[2]
+
+
+class MeasuredCoupled(Coupled):
+    """The same of planes whose error was measured on held-out images: those of a volume may have more of it."""
+
+    planes: Measured
+
+    @property
+    def clumps(self) -> float:
+        """Pixels of a plane that share one error."""
+        return self.planes.clumps
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """FFT shape of a plane."""
+        return self.planes.grid
+
+    def scaled(self, factor: Tensor) -> MeasuredCoupled:
+        """The error of the planes times a factor for each volume, shape (B,), or for each frequency too, as of ``Measured``."""
+        return MeasuredCoupled(self.planes.scaled(factor), self.stiffness, len(self._cosines), self.axis)
+
+    def seen(self, operator: Any) -> tuple[Tensor, Tensor]:
+        """Power of what a measurement sees of the error in a plane, and of a flat spectrum, on the real-FFT grid of a plane."""
+        response = abs(operator.transfer(self._grid)) ** 2 + 0 * self._power
+        return self._plane_mean(response * self._power), self._plane_mean(response)
+
+    def _plane_mean(self, power: Tensor) -> Tensor:
+        """Mean of a spectrum along the axis across the planes: that of a plane cut out of the volume."""
+        import torch
+
+        if self.axis < X:
+            return power.mean(self.axis - X - 1)
+        mirrored = power[..., 1 : (len(self._cosines) + 1) // 2].sum(-1)
+        whole = (power.sum(-1) + torch.roll(mirrored.flip((-2, -1)), (1, 1), (-2, -1))) / len(self._cosines)
+        return whole[..., : self.grid[1] // 2 + 1]
+
+    def planes_of(self, field: Tensor) -> Tensor:
+        """A field (B, C, D, H, W) as its planes (B, N, H, W)."""
+        return field.movedim(self.axis, Z).flatten(1, 2)
 
 
 @dataclass
@@ -160,12 +200,15 @@ class VolumeDenoiser:
 
     def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Coupled:
         """Error covariance for volumes (C, D, H, W)."""
+        from .priors.covariance import Measured
+
         axis = self.axis(sigma)
         plane = [*shape]
         depth = plane.pop(axis - 1)
         stiffness = self._stiffness(self.aspect if axis == Z else 1.0, plane, like) if depth > 1 else 0.0
         planes: Any = self.inner.error(sigma, plane, like)
-        return Coupled(planes, stiffness, depth, axis)
+        kind = MeasuredCoupled if isinstance(planes, Measured) else Coupled
+        return kind(planes, stiffness, depth, axis)
 
     def _stiffness(self, distance: float, plane: Sequence[int], like: Tensor) -> float:
         """Inverse mean square difference of two pixels at a distance, from the spectrum of the data."""

@@ -100,7 +100,8 @@ class Stationary:
 
     def stiffened(self, stiffness: Tensor) -> Stationary:
         """(R^-1 + s)^-1 for each entry s of ``stiffness`` (D,): a covariance for images (C, D, H, W)."""
-        power = self.power / (1 + stiffness.view(-1, 1, 1) * self.power)
+        power = self.power if self.power.ndim == 2 else self.power.unsqueeze(-3)
+        power = power / (1 + stiffness.view(-1, 1, 1) * power)
         return Stationary(power, self.grid, (self.shape[0], len(stiffness), *self.shape[1:]))
 
     def whitened(self, operator: Any) -> Modes | None:
@@ -163,6 +164,15 @@ class Measured(Stationary):
     def scaled(self, factor: Tensor) -> Measured:
         """The spectrum times a factor for each image, shape (B,), or for each frequency too, shape (B, 1, *half grid)."""
         return Measured(self.power * factor.view(len(factor), 1, *(factor.shape[2:] or (1, 1))), self.grid, self.shape)
+
+    def seen(self, operator: Any) -> tuple[Tensor, Tensor]:
+        """Power of what a measurement sees of the error, and of a flat spectrum, on the real-FFT grid."""
+        response = abs(operator.transfer(self.grid)) ** 2 + 0 * self.power
+        return response * self.power, response
+
+    def planes_of(self, field: Tensor) -> Tensor:
+        """A field (B, C, H, W) as the planes (B, N, H, W) whose spectrum is that of ``seen``."""
+        return field
 
     def in_places(self, local: Tensor) -> Measured:
         """The same with the variance times a factor for each pixel, shape (B, C, H, W)."""
