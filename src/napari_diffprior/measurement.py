@@ -9,7 +9,7 @@ from .brightness import follow_brightness
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, offers, reach_of
-from .texture import follow_texture
+from .texture import extent, follow_texture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,12 +160,15 @@ class Measurement:
     def _texture(self, expected: Tensor, weights: float | Tensor, error: Any, overall: Tensor) -> Tensor:
         """Factor of the error's power at each frequency of its grid, shape (B, 1, *half grid), for a filter with gaps."""
         operator: Any = self.operator
-        weights = weights + expected.new_zeros(expected.shape)
-        counted = (weights > 0).to(weights)
-        mean_weight = (weights.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp_min(1)).view(-1, 1, 1, 1)
+        measured, kept = extent(error.planes_of(operator.embed(self._counted(expected, weights))))
+        mean_weight = weights if isinstance(weights, float) else (weights.flatten(1).sum(1, True) / measured).view(-1, 1, 1, 1)
+        residual = error.planes_of(operator.embed(weights**0.5 * (self.y - expected)))
         power, response = error.seen(operator)
-        residual, inside = (error.planes_of(operator.embed(field)) for field in (weights.sqrt() * (self.y - expected), counted))
-        return follow_texture(residual, inside, mean_weight * power, response, error.grid, overall)
+        return follow_texture(residual, measured, kept, mean_weight * power, response, error.grid, overall)
+
+    def _counted(self, expected: Tensor, weights: float | Tensor) -> Tensor:
+        """1 for a measurement that has a weight."""
+        return expected.new_ones(1, *expected.shape[1:]) if isinstance(weights, float) else (weights > 0).to(weights)
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""

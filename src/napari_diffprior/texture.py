@@ -21,8 +21,27 @@ BLOCK = 512  # longest side in pixels of what a periodogram is made of
 CHUNK = 2**18  # frequencies that are interpolated at once
 
 
+def extent(inside: Tensor) -> tuple[Tensor, Tensor]:
+    """How many values were measured, and which share of the box around them, shape (B, 1) each.
+
+    Parameters
+    ----------
+    inside : Tensor, shape (B, N, H, W)
+        1 where something was measured.
+    """
+    seen, measured = inside > 0, inside.flatten(1).sum(1).clamp_min(1)
+    box = seen.amax((2, 3)).sum(1) * seen.amax((1, 3)).sum(1) * seen.amax((1, 2)).sum(1)
+    return measured[:, None], (measured / box.clamp_min(1))[:, None]
+
+
 def follow_texture(
-    residual: Tensor, inside: Tensor, worth: Tensor, response: Tensor | float, grid: tuple[int, int], overall: Tensor
+    residual: Tensor,
+    measured: Tensor,
+    kept: Tensor,
+    worth: Tensor,
+    response: Tensor,
+    grid: tuple[int, int],
+    overall: Tensor,
 ) -> Tensor:
     """Factor k of the error's power at each frequency, from the spectrum of one image's own residual.
 
@@ -36,11 +55,11 @@ def follow_texture(
     ----------
     residual : Tensor, shape (B, N, H, W)
         Planes of each image, in units of the noise, zero where nothing was measured.
-    inside : Tensor, shape (B, N, H, W)
-        1 where something was measured.
+    measured, kept : Tensor, shape (B, 1)
+        Of ``extent``.
     worth : Tensor, shape (*half grid) or (B, 1, *half grid)
         t.
-    response : Tensor, shape (*half grid), or float
+    response : Tensor, shape (*half grid)
         |H|^2.
     grid : (int, int)
         FFT shape.
@@ -52,7 +71,6 @@ def follow_texture(
     Tensor, shape (B, 1, *half grid)
         From 1 to ``LARGEST``.
     """
-    import torch
     from torch.nn.functional import embedding_bag
 
     block = (min(grid[0], BLOCK), min(grid[1], BLOCK))
@@ -63,16 +81,12 @@ def follow_texture(
         table = field.flatten(1).T.contiguous()
         return embedding_bag(places, table, starts, mode="sum", per_sample_weights=shares).T
 
-    seen, measured = inside > 0, inside.flatten(1).sum(1).clamp_min(1)
-    box = seen.amax((2, 3)).sum(1) * seen.amax((1, 3)).sum(1) * seen.amax((1, 2)).sum(1)  # without an unknown border
-    kept, measured = (measured / box.clamp_min(1))[:, None], measured[:, None]
     power = _periodogram(residual, block) / measured[..., None]
     level = (power * _twice(block[1]).to(power)).sum((1, 2))[:, None] / math.prod(block) - 1
     excess = (mean(power - 1) - (1 - kept) * level) / kept
     expected = mean(_thinned(worth, grid, block).flatten(0, -3)).clamp_min(1e-9)
     chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
-    passed = _thinned(response + torch.zeros_like(worth[:1]), grid, block)[0]
-    visible = mean(passed).clamp_min(HIDDEN**-2).sqrt()
+    visible = mean(_thinned(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
     factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
     return _interpolated(factor.clamp(1.0, LARGEST).to(residual), grid)[:, None]
