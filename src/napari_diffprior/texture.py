@@ -18,7 +18,6 @@ HIDDEN = 20.0  # times as much at most, where a blur hides structure
 ALIKE = 0.4  # difference of neighbouring factors, as a share of their spread
 LARGEST = 100.0  # factor
 BLOCK = 512  # longest side in pixels of what a periodogram is made of
-CHUNK = 2**18  # frequencies that are interpolated at once
 
 
 def extent(inside: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,12 +83,13 @@ def follow_texture(
     power = _periodogram(residual, block) / measured[..., None]
     level = (power * _twice(block[1]).to(power)).sum((1, 2))[:, None] / math.prod(block) - 1
     excess = (mean(power - 1) - (1 - kept) * level) / kept
-    expected = mean(_thinned(worth, grid, block).flatten(0, -3)).clamp_min(1e-9)
+    expected = mean(_resampled(worth, grid, block)).clamp_min(1e-9)
     chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
-    visible = mean(_thinned(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
+    visible = mean(_resampled(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
     factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
-    return _interpolated(factor.clamp(1.0, LARGEST).to(residual), grid)[:, None]
+    field = _interpolated(factor.clamp(1.0, LARGEST).to(residual), block)
+    return _resampled(field, block, grid)[:, None]
 
 
 @lru_cache(maxsize=4)
@@ -100,7 +100,7 @@ def _bags(block: tuple[int, int], dtype: Any) -> tuple[Tensor, Tensor, Tensor, T
     """
     import torch
 
-    index, share = _hats(block, 0, block[0])
+    index, share = _hats(block)
     weights = (share * _twice(block[1])).flatten()
     nodes, order = index.flatten().sort(stable=True)
     starts = torch.searchsorted(nodes, torch.arange(RINGS * SECTORS))
@@ -137,25 +137,22 @@ def _periodogram(field: Tensor, block: tuple[int, int]) -> Tensor:
     return power
 
 
-def _thinned(field: Tensor, grid: tuple[int, int], block: tuple[int, int]) -> Tensor:
-    """A smooth field on the real-FFT grid of an image at the frequencies of a block's, shape (B, *half block)."""
+def _resampled(field: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
+    """A smooth field on the real-FFT grid of one size at the nearest frequencies of another's, shape (B, *half grid)."""
     import torch
 
-    for axis, last in ((-2, block[0]), (-1, block[1] // 2 + 1)):
-        places = (torch.arange(last, device=field.device) * (grid[axis] / block[axis])).round().long()
-        field = field.index_select(axis, places.clamp_max(field.shape[axis] - 1))
-    return field if field.ndim > 2 else field[None]
+    for axis, sides in ((-2, wanted[0]), (-1, wanted[1] // 2 + 1)):
+        places = (torch.arange(sides, device=field.device) * (grid[axis] / wanted[axis])).round().long()
+        field = field.index_select(axis, places % grid[axis])
+    return field.reshape(-1, *field.shape[-2:])
 
 
-def _interpolated(nodes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Values at the nodes as a field on the real-FFT grid of an image, shape (B, *half grid)."""
+def _interpolated(nodes: Tensor, block: tuple[int, int]) -> Tensor:
+    """Values at the nodes as a field on the real-FFT grid of a block, shape (B, *half grid)."""
     import torch
 
-    parts, step = [], max(1, CHUNK // grid[1])
-    for start in range(0, grid[0], step):
-        index, share = (part.to(nodes.device) for part in _hats(grid, start, min(start + step, grid[0])))
-        parts.append(sum(nodes[:, place] * part.to(nodes) for place, part in zip(index, share, strict=True)))
-    return torch.cat(parts, 1)
+    index, share = (part.to(nodes.device) for part in _hats(block))
+    return torch.stack([nodes[:, place] * part.to(nodes) for place, part in zip(index, share, strict=True)]).sum(0)
 
 
 def _smooth(excess: Tensor, chance: Tensor, spread: Tensor) -> Tensor:
@@ -181,15 +178,15 @@ def _neighbours() -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _hats(grid: tuple[int, int], start: int, stop: int) -> tuple[Tensor, Tensor]:
-    """The four nodes around each frequency in some rows of the real-FFT grid, and its share in each.
+def _hats(grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The four nodes around each frequency of the real-FFT grid, and its share in each.
 
     The shares are linear in the logarithm of the frequency and in the direction.
     """
     import numpy as np
     import torch
 
-    down, right = np.fft.fftfreq(grid[0])[start:stop, None], np.fft.rfftfreq(grid[1])[None]
+    down, right = np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None]
     ring = np.log(np.maximum(np.hypot(down, right), LOWEST) / LOWEST) / math.log(RATIO)
     ring = np.minimum(ring, RINGS - 1.001)
     sector = (np.arctan2(down, right) / math.pi % 1.0) * SECTORS

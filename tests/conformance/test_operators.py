@@ -320,7 +320,6 @@ def test_the_frequencies_of_larger_errors_are_found_in_the_residual(
 ) -> None:
     """Errors of eight times the power at 0.08 to 0.25 cycles per pixel along y, as fine stripes would leave them."""
     monkeypatch.setattr("napari_diffprior.texture.BLOCK", block)
-    monkeypatch.setattr("napari_diffprior.texture.CHUNK", 1000)
     keep = Mask(torch.rand(96, 96, generator=torch.Generator().manual_seed(0)) >= missing)
     operator = Compose(keep, Blur.gaussian(blur, (96, 96))) if blur else keep
     shape, noise = (1, *domain_of(operator, (96, 96))), BatchNoise(0, 20)
