@@ -87,8 +87,10 @@ def follow_texture(
     chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
     visible = mean(_resampled(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
-    factor = overall + _smooth((excess / expected - overall).double(), chance.double(), (SPREAD / visible).double()[0])
-    field = _interpolated(factor.clamp(1.0, LARGEST).to(residual), block)
+    # In float64, which not every device has.
+    ratio, spread, noise = (part.cpu().double() for part in (excess / expected - overall, SPREAD / visible, chance))
+    factor = overall + _smooth(ratio, noise, spread[0]).to(overall)
+    field = _interpolated(factor.clamp(1.0, LARGEST), block)
     return _resampled(field, block, grid)[:, None]
 
 
@@ -151,8 +153,10 @@ def _interpolated(nodes: Tensor, block: tuple[int, int]) -> Tensor:
     """Values at the nodes as a field on the real-FFT grid of a block, shape (B, *half grid)."""
     import torch
 
-    index, share = (part.to(nodes.device) for part in _hats(block))
-    return torch.stack([nodes[:, place] * part.to(nodes) for place, part in zip(index, share, strict=True)]).sum(0)
+    index, share = _hats(block)
+    return torch.stack([nodes[:, place] * part for place, part in zip(index.to(nodes.device), share.to(nodes), strict=True)]).sum(
+        0
+    )
 
 
 def _smooth(excess: Tensor, chance: Tensor, spread: Tensor) -> Tensor:
