@@ -74,8 +74,8 @@ def test_a_blur_has_factors_of_its_own():
     class TooSure(GaussianPrior):
         """Knows the field's variance to be a quarter of what it is."""
 
-    exact = coverage_table(GaussianPrior(VARIANCE), truths(12), (0.01,), blurs=(1.0, 2.0), steps=6)
-    sure = coverage_table(TooSure(VARIANCE / 4), truths(12), (0.01,), blurs=(1.0, 2.0), steps=6)
+    exact = coverage_table(GaussianPrior(VARIANCE), truths(48), (0.01,), blurs=(1.0, 2.0), steps=6)
+    sure = coverage_table(TooSure(VARIANCE / 4), truths(48), (0.01,), blurs=(1.0, 2.0), steps=6)
     for narrow, wide in [(exact.blurred[0], exact.blurred[1]), (sure.blurred[0], sure.blurred[1])]:
         assert 0 < wide.sharpness[0] < narrow.sharpness[0] < 0.5
     np.testing.assert_allclose([blur.factor for blur in exact.blurred], 1, atol=0.15)
