@@ -61,7 +61,7 @@ class Shrink:
         return x / (1 + sigma.view(-1, 1, 1, 1) ** 2)
 
     def error(self, sigma, shape, like):
-        from napari_diffprior.priors.covariance import white_spectrum
+        from napari_diffprior.priors.spectrum import white_spectrum
 
         return white_spectrum(self.sigma_min, self.sigma_max).covariance(sigma, shape, like)
 

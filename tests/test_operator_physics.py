@@ -24,7 +24,7 @@ from napari_diffprior.operators.radon import Radon
 from napari_diffprior.operators.stack import Stack
 from napari_diffprior.operators.varying import VaryingBlur
 from napari_diffprior.priors.analytic import GaussianPrior
-from napari_diffprior.priors.covariance import SpectrumTable
+from napari_diffprior.priors.spectrum import SpectrumTable
 from napari_diffprior.rng import KeyedNoise
 from napari_diffprior.samplers.dps import DPS
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_diffprior.priors.analytic import GaussianMixturePrior, GaussianPrior, StationaryPrior
-from napari_diffprior.priors.covariance import SpectrumTable, radial_power, white_spectrum
 from napari_diffprior.priors.network import EdmPrior, NetworkPrior, pad_to_multiple
 from napari_diffprior.priors.sigma import SigmaTable
+from napari_diffprior.priors.spectrum import SpectrumTable, radial_power, white_spectrum
 from napari_diffprior.priors.store import PICKLES, WEIGHTS, find_prior, load_prior, read_spectrum, write_spectrum
 from napari_diffprior.testing import check_prior
 

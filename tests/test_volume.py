@@ -14,7 +14,7 @@ from napari_diffprior.operators.blur import Blur
 from napari_diffprior.operators.contract import domain_of
 from napari_diffprior.operators.mask import Mask
 from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
-from napari_diffprior.priors.covariance import SpectrumTable
+from napari_diffprior.priors.spectrum import SpectrumTable
 from napari_diffprior.psf import gaussian_psf
 from napari_diffprior.restoration import restore
 from napari_diffprior.rng import BatchNoise, KeyedNoise

@@ -9,7 +9,7 @@ from .brightness import follow_brightness
 from .conjugate_gradients import conjugate_gradients
 from .device import few_threads
 from .operators.contract import Operator, adjoint, extract, fixed_signs, is_linear, mean_gain, offers, reach_of
-from .texture import extent, follow_texture
+from .texture import follow_texture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,24 +151,10 @@ class Measurement:
             factor = 1 + excess / (1 + chance / SPREAD**2)
             if not offers(self.operator, "transfer", "embed") or measured.clumps > CLUMPED:
                 return cast("Covariance", measured.scaled(factor))
-            fine = measured.scaled(self._texture(expected, weights, measured, factor))
-            if not hasattr(fine, "in_places"):
-                return cast("Covariance", fine)
-            worth = self._diagonal(weights, fine, expected)
-            return cast("Covariance", fine.in_places(follow_brightness(mean, expected, energy, worth)))
-
-    def _texture(self, expected: Tensor, weights: float | Tensor, error: Any, overall: Tensor) -> Tensor:
-        """Factor of the error's power at each frequency of its grid, shape (B, 1, *half grid), for a filter with gaps."""
-        operator: Any = self.operator
-        measured, kept = extent(error.planes_of(operator.embed(self._counted(expected, weights))))
-        mean_weight = weights if isinstance(weights, float) else (weights.flatten(1).sum(1, True) / measured).view(-1, 1, 1, 1)
-        residual = error.planes_of(operator.embed(weights**0.5 * (self.y - expected)))
-        power, response = error.seen(operator)
-        return follow_texture(residual, measured, kept, mean_weight * power, response, error.grid, overall)
-
-    def _counted(self, expected: Tensor, weights: float | Tensor) -> Tensor:
-        """1 for a measurement that has a weight."""
-        return expected.new_ones(1, *expected.shape[1:]) if isinstance(weights, float) else (weights > 0).to(weights)
+            fine = measured.scaled(follow_texture(self.y - expected, weights, self.operator, measured, factor))
+            if hasattr(fine, "in_places"):
+                fine = fine.in_places(follow_brightness(mean, expected, energy, self._diagonal(weights, fine, expected)))
+            return cast("Covariance", fine)
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""

@@ -6,6 +6,8 @@ import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .half_grid import column_weights, radius
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,28 +22,7 @@ LARGEST = 100.0  # factor
 BLOCK = 512  # longest side in pixels of what a periodogram is made of
 
 
-def extent(inside: Tensor) -> tuple[Tensor, Tensor]:
-    """How many values were measured, and which share of the box around them, shape (B, 1) each.
-
-    Parameters
-    ----------
-    inside : Tensor, shape (B, N, H, W)
-        1 where something was measured.
-    """
-    seen, measured = inside > 0, inside.flatten(1).sum(1).clamp_min(1)
-    box = seen.amax((2, 3)).sum(1) * seen.amax((1, 3)).sum(1) * seen.amax((1, 2)).sum(1)
-    return measured[:, None], (measured / box.clamp_min(1))[:, None]
-
-
-def follow_texture(
-    residual: Tensor,
-    measured: Tensor,
-    kept: Tensor,
-    worth: Tensor,
-    response: Tensor,
-    grid: tuple[int, int],
-    overall: Tensor,
-) -> Tensor:
+def follow_texture(residual: Tensor, weights: float | Tensor, operator: Any, error: Any, overall: Tensor) -> Tensor:
     """Factor k of the error's power at each frequency, from the spectrum of one image's own residual.
 
     In units of the noise the residual has the power 1 + k t, where t = |H|^2 P / V is what the error P of held-out images
@@ -52,26 +33,31 @@ def follow_texture(
 
     Parameters
     ----------
-    residual : Tensor, shape (B, N, H, W)
-        Planes of each image, in units of the noise, zero where nothing was measured.
-    measured, kept : Tensor, shape (B, 1)
-        Of ``extent``.
-    worth : Tensor, shape (*half grid) or (B, 1, *half grid)
-        t.
-    response : Tensor, shape (*half grid)
-        |H|^2.
-    grid : (int, int)
-        FFT shape.
+    residual : Tensor, shape (B, ...) of a measurement
+        y - A D.
+    weights : float or Tensor
+        1 / V, 0 where a measurement says nothing.
+    operator : Operator
+        A filter with gaps.
+    error : Measured or MeasuredCoupled
+        Of held-out images.
     overall : Tensor, shape (B,)
         Factor that the sum of the residual's squares says.
 
     Returns
     -------
     Tensor, shape (B, 1, *half grid)
-        From 1 to ``LARGEST``.
+        From 1 to ``LARGEST``, on the grid of the error.
     """
+    import torch
     from torch.nn.functional import embedding_bag
 
+    counted = residual.new_ones(1, *residual.shape[1:]) if isinstance(weights, float) else (weights > 0).to(weights)
+    measured, kept = _extent(error.planes_of(operator.embed(counted)))
+    typical = weights if isinstance(weights, float) else (weights.flatten(1).sum(1, True) / measured).view(-1, 1, 1, 1)
+    planes = error.planes_of(operator.embed(weights**0.5 * residual))
+    passed, response = error.seen(operator)
+    grid = error.grid
     block = (min(grid[0], BLOCK), min(grid[1], BLOCK))
     places, starts, shares, frequencies = (part.to(residual.device) for part in _bags(block, residual.dtype))
 
@@ -80,10 +66,11 @@ def follow_texture(
         table = field.flatten(1).T.contiguous()
         return embedding_bag(places, table, starts, mode="sum", per_sample_weights=shares).T
 
-    power = _periodogram(residual, block) / measured[..., None]
-    level = (power * _twice(block[1]).to(power)).sum((1, 2))[:, None] / math.prod(block) - 1
+    power = _periodogram(planes, block) / measured[..., None]
+    twice = torch.as_tensor(column_weights(block[1])).to(power)
+    level = (power.sum(1) @ twice)[:, None] / math.prod(block) - 1
     excess = (mean(power - 1) - (1 - kept) * level) / kept
-    expected = mean(_resampled(worth, grid, block)).clamp_min(1e-9)
+    expected = mean(_resampled(typical * passed, grid, block)).clamp_min(1e-9)
     chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
     visible = mean(_resampled(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
@@ -92,6 +79,13 @@ def follow_texture(
     factor = overall + _smooth(ratio, noise, spread[0]).to(overall)
     field = _interpolated(factor.clamp(1.0, LARGEST), block)
     return _resampled(field, block, grid)[:, None]
+
+
+def _extent(inside: Tensor) -> tuple[Tensor, Tensor]:
+    """How many values were measured in planes (B, N, H, W), and which share of the box around them, shape (B, 1) each."""
+    seen, measured = inside > 0, inside.flatten(1).sum(1).clamp_min(1)
+    box = seen.amax((2, 3)).sum(1) * seen.amax((1, 3)).sum(1) * seen.amax((1, 2)).sum(1)
+    return measured[:, None], (measured / box.clamp_min(1))[:, None]
 
 
 @lru_cache(maxsize=4)
@@ -103,7 +97,7 @@ def _bags(block: tuple[int, int], dtype: Any) -> tuple[Tensor, Tensor, Tensor, T
     import torch
 
     index, share = _hats(block)
-    weights = (share * _twice(block[1])).flatten()
+    weights = (share * torch.from_numpy(column_weights(block[1]))).flatten()
     nodes, order = index.flatten().sort(stable=True)
     starts = torch.searchsorted(nodes, torch.arange(RINGS * SECTORS))
 
@@ -114,17 +108,6 @@ def _bags(block: tuple[int, int], dtype: Any) -> tuple[Tensor, Tensor, Tensor, T
     frequencies = count**2 / total(share.flatten() * weights) / math.prod(block)
     places = torch.arange(index[0].numel()).repeat(len(index))[order]
     return places, starts, (weights[order] / count[nodes]).to(dtype), frequencies.to(dtype)
-
-
-def _twice(columns: int) -> Tensor:
-    """How many frequencies a column of the real-FFT grid stands for: all but the outer ones for their mirror images too."""
-    import torch
-
-    twice = torch.full((columns // 2 + 1,), 2.0, dtype=torch.float64)
-    twice[0] = 1.0
-    if columns % 2 == 0:
-        twice[-1] = 1.0
-    return twice
 
 
 def _periodogram(field: Tensor, block: tuple[int, int]) -> Tensor:
@@ -191,7 +174,7 @@ def _hats(grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
     import torch
 
     down, right = np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None]
-    ring = np.log(np.maximum(np.hypot(down, right), LOWEST) / LOWEST) / math.log(RATIO)
+    ring = np.log(np.maximum(radius(grid), LOWEST) / LOWEST) / math.log(RATIO)
     ring = np.minimum(ring, RINGS - 1.001)
     sector = (np.arctan2(down, right) / math.pi % 1.0) * SECTORS
     inner, first = ring.astype(int), sector.astype(int) % SECTORS

@@ -16,7 +16,8 @@ from napari_diffprior.operators.compose import Compose
 from napari_diffprior.operators.contract import adjoint, domain_of, embed_measured, is_linear, mean_gain
 from napari_diffprior.operators.identity import Identity
 from napari_diffprior.operators.mask import Mask
-from napari_diffprior.priors.covariance import Diagonal, SpectrumTable
+from napari_diffprior.priors.covariance import Diagonal
+from napari_diffprior.priors.spectrum import SpectrumTable
 from napari_diffprior.registry import registered
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers.guidance import settled

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ..half_grid import column_weights
 from ..operators.contract import offers
 from ..operators.identity import Identity
 from ..operators.mask import Mask
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..rng import NoiseStream
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Diagonal:
@@ -78,10 +74,11 @@ class Stationary:
         return float(self._variance(self.power).mean())
 
     def _variance(self, power: Tensor) -> Tensor:
-        """Mean of each spectrum over the full grid: the sum of the real-FFT columns, which but the outer ones stand for two."""
-        columns = power.sum(-2)
-        outer = columns[..., 0] + (columns[..., -1] if self.grid[1] % 2 == 0 else 0.0)
-        return (2 * columns.sum(-1) - outer).flatten() / math.prod(self.grid)
+        """Mean of each spectrum over the full grid."""
+        import torch
+
+        weights = torch.as_tensor(column_weights(self.grid[1])).to(power)
+        return (power.sum(-2) @ weights).flatten() / math.prod(self.grid)
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
@@ -225,92 +222,3 @@ class White:
         """Solution as if the measurement covered the whole periodic grid; None for volumes and where A A^T is scalar."""
         plain = isinstance(operator, (Identity, Mask))  # solved in one iteration as it is
         return None if plain or self._grid is None else self._grid.solve(x, operator, variance)
-
-
-@dataclass(frozen=True)
-class SpectrumTable:
-    """Radial power spectra measured at several noise levels, as stored in prior.json.
-
-    Parameters
-    ----------
-    sigmas : ndarray, shape (S,)
-        Increasing noise levels; the last may be infinite and then holds the spectrum of the data.
-    frequencies : ndarray, shape (F,)
-        Radial frequencies in cycles per pixel, increasing from 0.
-    power : ndarray, shape (S, F)
-        Power, normalised so that its mean over all frequencies of a grid is the pixel variance.
-    """
-
-    sigmas: Array
-    frequencies: Array
-    power: Array
-
-    def at(self, sigma: float) -> Array:
-        """Spectrum at a noise level, linear in the logarithms; proportional to sigma^2 below the table."""
-        levels, table = np.log(self.sigmas[:-1]), np.log(self.power[:-1])
-        if math.isinf(sigma):
-            data: Array = self.power[-1]
-            return data
-        place = np.interp(math.log(sigma), levels, np.arange(len(levels)))  # of sigma among the levels
-        below, above = table[int(place)], table[math.ceil(place)]
-        logs = below + (place - int(place)) * (above - below)
-        power: Array = np.exp(logs + 2 * min(0.0, math.log(sigma) - levels[0]))
-        return power
-
-    def error_rms(self, sigma: float) -> float:
-        """Root mean square error of the denoiser at a noise level."""
-        side = max(2, round(1 / self.frequencies[1]))  # of the patches it was measured on: elsewhere the mean counts wrongly
-        return float(np.sqrt(_full_mean(np.interp(_radius((side, side)), self.frequencies, self.at(sigma)), side)))
-
-    def covariance(self, sigma: float, shape: Sequence[int], like: Tensor) -> Measured:
-        """Covariance for images of a shape (C, H, W), on a grid padded by at least 32 pixels."""
-        import torch
-        from scipy.fft import next_fast_len
-
-        grid = (next_fast_len(shape[-2] + 32, real=True), next_fast_len(shape[-1] + 32, real=True))
-        power = np.exp(np.interp(_radius(grid), self.frequencies, np.log(self.at(sigma))))
-        return Measured(torch.as_tensor(power).to(like), grid, shape)
-
-
-@lru_cache(maxsize=8)
-def _radius(grid: tuple[int, int]) -> Array:
-    """Radial frequency on the real-FFT grid, cycles per pixel."""
-    radius: Array = np.hypot(np.fft.fftfreq(grid[0])[:, None], np.fft.rfftfreq(grid[1])[None])
-    return radius
-
-
-def _full_mean(half: Array, width: int) -> float:
-    """Mean over the full FFT grid of a quantity given on the real-FFT grid."""
-    weight = np.full(half.shape[1], 2.0)
-    weight[0] = 1.0
-    if width % 2 == 0:
-        weight[-1] = 1.0
-    return float((half * weight).sum() / (half.shape[0] * width))
-
-
-def radial_power(errors: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Radially averaged power spectrum of square images.
-
-    Parameters
-    ----------
-    errors : ndarray, shape (N, P, P)
-
-    Returns
-    -------
-    frequencies : ndarray, shape (F,)
-        Cycles per pixel: k / P for k = 0, 1, ...
-    power : ndarray, shape (F,)
-        Mean of |FFT|^2 / P^2 over the ring and the images.
-    """
-    side = errors.shape[-1]
-    power = (np.abs(np.fft.fft2(errors)) ** 2).mean(0) / side**2
-    ring = np.rint(np.hypot(*np.meshgrid(*[np.fft.fftfreq(side) * side] * 2))).astype(int)
-    counts = np.bincount(ring.ravel())
-    return np.arange(len(counts)) / side, np.bincount(ring.ravel(), power.ravel()) / counts
-
-
-def white_spectrum(sigma_min: float, sigma_max: float) -> SpectrumTable:
-    """Stand-in for a prior without calibration: white error sigma^2 / (1 + sigma^2), white data of variance 1."""
-    sigmas = np.append(np.geomspace(sigma_min, sigma_max, 16), np.inf)
-    power = np.append(sigmas[:-1] ** 2 / (1 + sigmas[:-1] ** 2), 1.0)
-    return SpectrumTable(sigmas, np.array([0.0, 1.0]), np.repeat(power[:, None], 2, axis=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..half_grid import column_weights
 from ..operators.contract import adjoint
 from ..operators.identity import Identity
 
@@ -35,10 +36,7 @@ class Modes:
         import torch
 
         self.grid, self.shape, self.operator = grid, tuple(shape), operator
-        twice = power.new_full((grid[1] // 2 + 1,), 2.0)  # a column stands for its mirror image too
-        twice[0] = 1.0
-        if grid[1] % 2 == 0:
-            twice[-1] = 1.0
+        twice = torch.as_tensor(column_weights(grid[1])).to(power)
         image = (power / twice).sqrt()
         data = torch.as_tensor(operator.transfer(grid)) * image
         self._white = _pairs(twice.sqrt())

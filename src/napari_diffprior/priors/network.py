@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .covariance import SpectrumTable, Stationary
+    from .covariance import Stationary
     from .coverage import CoverageTable
     from .sigma import SigmaTable
+    from .spectrum import SpectrumTable
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 
@@ -105,7 +106,7 @@ class NetworkPrior:
 
     def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Stationary:
         """Measured covariance of the denoiser's error."""
-        from .covariance import white_spectrum
+        from .spectrum import white_spectrum
 
         return (self.spectrum or white_spectrum(self.sigma_min, self.sigma_max)).covariance(sigma, shape, like)
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from ..device import keep_memory
 from ..registry import nearest
-from .covariance import SpectrumTable
 from .coverage import CoverageTable
 from .hub import PREFIX, cached, hub_folder
 from .network import EdmPrior, NetworkPrior, round_weights
 from .sigma import SigmaTable
+from .spectrum import SpectrumTable
 
 PRIORS_VARIABLE = "NAPARI_DIFFPRIOR_PRIORS"
 EMBEDDED = Path(__file__).parent / "weights"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..intensity import Intensity
 from ..priors.contract import Denoiser, denoise
-from ..priors.covariance import SpectrumTable, radial_power
+from ..priors.spectrum import SpectrumTable, radial_power
 from ..priors.store import write_spectrum
 from ..rng import stream_seed
 from .coverage import SIGMAS, coverage_table, tasks_of
