@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from napari_diffprior.measurement import Measurement
 from napari_diffprior.noise.gaussian import Gaussian
+from napari_diffprior.noise.poisson_gaussian import PoissonGaussian
 from napari_diffprior.operators.blur import Blur
 from napari_diffprior.operators.contract import domain_of
 from napari_diffprior.operators.mask import Mask
@@ -17,10 +19,11 @@ from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
 from napari_diffprior.priors.spectrum import SpectrumTable
 from napari_diffprior.psf import gaussian_psf
 from napari_diffprior.restoration import restore
+from napari_diffprior.richardson_lucy import sharpened
 from napari_diffprior.rng import BatchNoise, KeyedNoise
-from napari_diffprior.samplers.decoupled import Decoupled
+from napari_diffprior.samplers.decoupled import DOUBT, Decoupled
 from napari_diffprior.testing import check_operator, check_prior
-from napari_diffprior.volume import Coupled, MeasuredCoupled, VolumeDenoiser
+from napari_diffprior.volume import Coupled, MeasuredVolume, VolumeDenoiser
 
 SHAPE = (1, 3, 4, 5)  # (C, D, H, W)
 LAMBDA = 3.0
@@ -137,7 +140,7 @@ class Smoothing:
 def test_the_preconditioner_is_close_to_the_inverse() -> None:
     blur = Blur(torch.from_numpy(np.random.default_rng(0).random((3, 3, 3))), (4, 6, 7))
     canvas = (1, *blur.domain)
-    error = VolumeDenoiser(Smoothing(), 4.0).error(0.5, canvas, torch.zeros(1, dtype=torch.float64))
+    error = VolumeDenoiser(Smoothing(), 4.0, LAMBDA).error(0.5, canvas, torch.zeros(1, dtype=torch.float64))
     a = dense(blur.apply, canvas)
     system = a @ dense(error.apply, canvas) @ a.T + 1e-3 * torch.eye(len(a))
     inverse = dense(lambda u: error.solve(u, blur, 1e-3), (1, 4, 6, 7))
@@ -176,17 +179,6 @@ class Mask3D:
         return 1.0
 
 
-def test_stiffness_comes_from_the_spectrum() -> None:
-    """Neighbouring planes differ as pixels at the same distance do."""
-    prior, like = Smoothing(), torch.zeros(1, dtype=torch.float64)
-    fields = prior.error(math.inf, (1, 64, 64), like).draw(BatchNoise(0, 400), like)
-    for distance in (1, 3):
-        differ = float((fields[..., distance:] - fields[..., :-distance]).square().mean())
-        error = VolumeDenoiser(prior, float(distance), turns=False).error(0.5, (1, 4, 64, 64), like)
-        assert error.stiffness == pytest.approx(1 / differ, rel=0.05)
-    assert VolumeDenoiser(prior, 3.0).error(0.5, (1, 1, 64, 64), like).stiffness == 0
-
-
 def test_isotropic_stacks_are_sliced_in_three_directions() -> None:
     volume = VolumeDenoiser(Smoothing(), 1.2)
     levels = np.geomspace(2, 0.01, 30)
@@ -201,8 +193,9 @@ def test_isotropic_stacks_are_sliced_in_three_directions() -> None:
 def test_a_batch_equals_single_volumes() -> None:
     volume = VolumeDenoiser(Smoothing(), 1.0, batch=4)
     blur = Blur.gaussian([1.0, 0.8, 0.8], (3, 6, 7))
-    y = torch.randn(1, 1, 3, 6, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    measurement = Measurement(y, blur, Gaussian(sigma=0.1), (1, *blur.domain))
+    like = torch.zeros(1, dtype=torch.float64)
+    image = volume.error(math.inf, (1, *blur.domain), like).draw(BatchNoise(0, 1), like)
+    measurement = Measurement(blur.apply(image), blur, Gaussian(sigma=0.1), (1, *blur.domain))
     *_, together = Decoupled(steps=4).run(measurement, volume, KeyedNoise(0, range(3)))
     for sample in range(3):
         *_, alone = Decoupled(steps=4).run(measurement, volume, KeyedNoise(0, [sample]))
@@ -250,14 +243,113 @@ def test_a_volume_with_larger_errors_than_the_held_out_ones_says_so(axis: int, b
     canvas = (1, *domain_of(operator, shape[1:]))
     plane = [n for i, n in enumerate(canvas) if i != axis - 1]
     zero = torch.zeros(40, *canvas, dtype=torch.float64)
-    error = MeasuredCoupled(Smoothing().error(0.5, plane, zero), 2.0, canvas[axis - 1], axis)
+    error = MeasuredVolume(Smoothing().error(0.5, plane, zero), canvas[axis - 1], axis)
     y = operator.apply(zero[:1]) + 0.02 * BatchNoise(1, 1).normal(operator.apply(zero[:1]).shape[1:], zero)
     measurement = Measurement(y, operator, Gaussian(sigma=0.02), canvas)
     off = torch.tensor([1.0, 2.0], dtype=torch.float64).repeat(20).view(-1, 1, 1, 1, 1) * error.draw(noise, zero)
     own: Any = measurement.own_error(off, error)
-    factors = own.planes.power.flatten(1).sum(1) / error.planes.power.sum()
+    factors = own.power.flatten(1).sum(1) / error.power.sum()
     assert factors[0::2].mean() == pytest.approx(1.0, abs=0.25)
     assert factors[1::2].mean() == pytest.approx(4.0, rel=0.2)
     alone: Any = measurement.own_error(off[1:2], error)
     probe = error.draw(BatchNoise(2, 1), zero[:1])
     assert torch.allclose(own.apply(probe.expand_as(zero))[1:2], alone.apply(probe), rtol=1e-9)
+
+
+def volume_error(axis: int, shape: tuple[int, ...]) -> MeasuredVolume:
+    plane = [n for i, n in enumerate(shape) if i != axis - 1]
+    return MeasuredVolume(Smoothing().error(0.5, plane, torch.zeros(1, dtype=torch.float64)), shape[axis - 1], axis)
+
+
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_measured_planes_are_independent_and_each_has_the_error_of_a_plane(axis: int) -> None:
+    error = volume_error(axis, (1, 4, 5, 6))
+    x = torch.randn(2, 1, 4, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    cut = x.movedim(axis, 1)
+    apart = error.planes.apply(cut.flatten(0, 1)).view(cut.shape).movedim(1, axis)
+    assert torch.allclose(error.apply(x), apart, rtol=0, atol=1e-12)
+    assert error.mean_variance == pytest.approx(error.planes.mean_variance)
+    flat, everywhere = error.seen(Blur(torch.ones(1, 1, 1, dtype=torch.float64), (4, 5, 6)))
+    assert torch.allclose(flat, error.planes.power, rtol=0, atol=1e-12) and torch.allclose(everywhere, torch.ones_like(flat))
+
+
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_a_data_step_of_a_volume_in_modes_is_exact(axis: int) -> None:
+    blur = Blur(torch.from_numpy(np.random.default_rng(3).random((3, 3, 3))), (3, 4, 5))
+    canvas = (1, *blur.domain)
+    error = volume_error(axis, canvas)
+    y = torch.randn(1, 1, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    measurement = Measurement(y, blur, Gaussian(sigma=0.1), canvas)
+    r, a = dense(error.apply, canvas), dense(blur.apply, canvas)
+    exact = r @ a.T @ torch.linalg.solve(a @ r @ a.T + 0.01 * torch.eye(len(a)), y.flatten())
+    assert error.whitened(blur) is not None
+    found = measurement.condition(torch.zeros(1, *canvas, dtype=torch.float64), error, None, 1e-9, 400)
+    assert torch.allclose(found.flatten(), exact, rtol=0, atol=1e-7)
+
+
+def test_an_error_is_larger_than_typical_only_where_the_data_see_it() -> None:
+    shape = (1, 8, 9, 10)
+    error, deep = volume_error(2, shape), torch.zeros(7, 1, 1, dtype=torch.float64) + 1
+    hidden = Blur(deep, (2, 9, 10))  # a mean over seven planes: zeros along z
+    larger = error.scaled(torch.tensor([9.0], dtype=torch.float64))
+    seen = larger.in_sight(error, hidden, 1e-9).power / error.power
+    passed = abs(hidden.transfer(error.grid)) ** 2
+    assert (seen[passed.expand_as(seen) > 1e-3] > 8.9).all()
+    assert torch.allclose(larger.in_sight(error, hidden, 1e9).power, error.power, rtol=1e-6)
+
+
+def balls(offset: float, low_light: bool = False) -> tuple[Any, Any, Measurement]:
+    """Three balls, the stack that a PSF longer in z makes of them, and its measurement; grey levels over 200."""
+    z, y, x = np.indices((18, 34, 34))
+    truth = np.full(z.shape, offset)
+    for at in ((7, 10, 10), (10, 12, 23), (9, 24, 17)):
+        truth[(2 * (z - at[0])) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2 < 30] = offset + 1
+    psf = gaussian_psf([1.5, 1.0, 1.0])
+    blur = Blur(torch.from_numpy(psf), tuple(n - 2 * (side // 2) for n, side in zip(truth.shape, psf.shape, strict=True)))
+    pad = [(0, larger - n) for larger, n in zip(blur.domain, truth.shape, strict=True)]
+    canvas = torch.from_numpy(np.pad(truth, pad, mode="edge"))[None, None]
+    noise: Any = PoissonGaussian(gain=0.02, offset=offset, read_noise=0.02) if low_light else Gaussian(sigma=0.01)
+    measured = noise.sample(blur.apply(canvas), BatchNoise(0, 1))
+    return canvas, blur, Measurement(measured, blur, noise, (1, *blur.domain))
+
+
+@pytest.mark.parametrize("low_light", [False, True])
+def test_sharpening_ends_where_the_noise_begins(low_light: bool) -> None:
+    canvas, blur, measurement = balls(-1.0 if not low_light else -0.9, low_light)
+    image = sharpened(measurement)
+    truth = blur.extract(canvas)
+    goal = 1 - (2 / measurement.count) ** 0.5
+    assert goal - 0.05 < float(measurement.misfit(image)) <= goal
+    assert ((blur.extract(image) - truth).square().mean() < 0.75 * (measurement.y - truth).square().mean()).item()
+    assert float(image.min()) >= (-0.9 if low_light else -1.0) - 1e-6
+
+
+def test_decoupled_begins_from_an_estimate() -> None:
+    _, blur, measurement = balls(-1.0)
+    begun = torch.full((1, *measurement.shape), 0.3, dtype=torch.float64)
+    volume = VolumeDenoiser(Smoothing(), 1.0)
+    first = next(iter(Decoupled(steps=5).run(replace(measurement, estimate=begun), volume, KeyedNoise(0, [0]))))
+    assert (first.total, first.sigma) == (5, DOUBT)
+    seen: Any = volume.inner
+    last = next(iter(Decoupled(steps=5, start=0.02).run(replace(measurement, estimate=begun), Kept(seen), KeyedNoise(0, [0]))))
+    assert last.sigma == 0.02
+
+
+class Kept(VolumeDenoiser):
+    """A denoiser that asserts what it is begun with."""
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        assert float(x.mean()) == pytest.approx(0.3, abs=0.01) and float(x.std()) == pytest.approx(float(sigma), rel=0.05)
+        return super().__call__(x, sigma)
+
+
+@pytest.mark.parametrize("aspect", [1.0, 4.0])
+def test_a_stack_is_restored_better_than_it_is_sharpened(aspect: float) -> None:
+    canvas, blur, measurement = balls(0.0, low_light=True)
+    stack = 200 * measurement.y[0, 0].numpy()
+    settings: dict[str, Any] = {"noise": "poisson-gaussian", "gain": 4.0, "offset": 0.0, "read_noise": 4.0, "device": "cpu"}
+    result = restore(stack, psf=gaussian_psf([1.5, 1.0, 1.0]), samples=2, steps=6, anisotropy=aspect, **settings)
+    truth = blur.extract(canvas)[0, 0].numpy()
+    sharp = blur.extract(sharpened(measurement))[0, 0].numpy()
+    assert np.square(result.mean / 200 - truth).mean() < np.square(sharp - truth).mean()
+    assert np.mean(result.misfit) == pytest.approx(1.0, abs=0.25)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .operators.contract import Operator, adjoint, extract
+from .operators.contract import Operator, extract
+from .richardson_lucy import richardson_lucy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,8 +53,7 @@ class Intensity:
     def before_blur(self, y: Tensor, operator: Operator, shape: tuple[int, ...]) -> Intensity:
         """Range of the image that was blurred: where it is fine it was brighter than what was measured of it.
 
-        The upper end is that of ten iterations of Richardson and Lucy (1972, 1974), which sharpen little noise, if
-        it is the higher one.
+        The upper end is that of 50 iterations of Richardson-Lucy, if it is the higher one.
 
         Parameters
         ----------
@@ -63,13 +64,13 @@ class Intensity:
         shape : tuple of int
             (C, H, W) of the images that it takes.
         """
-        light = (y + 1).clamp_min(0.0)
-        seen = adjoint(operator, y.new_ones(y.shape), shape).clamp_min(1e-3)
-        image = y.new_full((1, *shape), float(light.mean()))
-        for _ in range(SHARPENING):
-            image = image * adjoint(operator, light / operator.apply(image).clamp_min(1e-3), shape) / seen
-        peak = float(np.percentile(extract(operator, image).cpu().numpy(), 99.9))
-        return Intensity(self.low, max(self.high, self.low + peak * self.scale))
+        *_, light = islice(richardson_lucy((y + 1).clamp_min(0.0), operator, shape), SHARPENING)
+        return self.reaching(extract(operator, light - 1))
+
+    def reaching(self, image: Tensor) -> Intensity:
+        """The same range with an upper end that holds 99.9 % of an image in model units, if that is the higher one."""
+        peak = float(np.percentile(image.cpu().numpy(), 99.9))
+        return Intensity(self.low, max(self.high, self.to_image(peak)))
 
     @property
     def scale(self) -> float:

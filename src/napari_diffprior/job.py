@@ -11,6 +11,7 @@ from .intensity import Intensity
 from .measurement import Measurement
 from .operators.contract import Operator, domain_of, extract
 from .recipe import Recipe
+from .richardson_lucy import sharpened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,11 +174,14 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     def in_range(intensity: Intensity) -> Tensor:
         return gaps.apply(torch.as_tensor(intensity.to_model(pixels), dtype=torch.float32, device=device)[None, None])
 
-    intensity = Intensity.of(pixels[measured])
-    if blur is not None:
+    intensity, estimate = Intensity.of(pixels[measured]), None
+    if blur is not None and len(shape) == 3:
         intensity = intensity.before_blur(in_range(intensity), operator, shape)
-    y = in_range(intensity)
-    measurement = Measurement(y, operator, intensity.noise_to_model(model), shape)
+    elif blur is not None:
+        sharp = sharpened(Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape))
+        wider = intensity.reaching(extract(operator, sharp))
+        intensity, estimate = wider, wider.to_model(intensity.to_image(sharp))
+    measurement = Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape, estimate)
     said = {"psf": list(ready.done)} if ready is not None and ready.done else {}
     return Job(measurement, intensity, noise, blur, fine, {**found, **said})
 

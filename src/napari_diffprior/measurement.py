@@ -37,12 +37,15 @@ class Measurement:
     noise : NoiseModel
     shape : tuple of int
         (C, H, W) of the images that the operator takes.
+    estimate : Tensor, shape (1, C, ...), optional
+        What the image is like as far as the data say without a prior; a sampler may begin from it.
     """
 
     y: Tensor
     operator: Operator
     noise: NoiseModel
     shape: tuple[int, ...]
+    estimate: Tensor | None = None
 
     @property
     def count(self) -> int:
@@ -149,12 +152,17 @@ class Measurement:
             excess = ((energy.flatten(1).mean(1) / share - 1) / trace - 1).clamp(0.0, LARGEST_FACTOR - 1)
             chance = 2 / (self.count * share) / trace**2  # variance of the excess
             factor = 1 + excess / (1 + chance / SPREAD**2)
-            if not offers(self.operator, "transfer", "embed") or measured.clumps > CLUMPED:
+            if not offers(self.operator, "transfer", "embed"):
                 return cast("Covariance", measured.scaled(factor))
-            fine = measured.scaled(follow_texture(self.y - expected, weights, self.operator, measured, factor))
-            if hasattr(fine, "in_places"):
-                fine = fine.in_places(follow_brightness(mean, expected, energy, self._diagonal(weights, fine, expected)))
-            return cast("Covariance", fine)
+            fine = measured.clumps <= CLUMPED
+            if fine:
+                factor = follow_texture(self.y - expected, weights, self.operator, measured, factor)
+            own = measured.scaled(factor)
+            if hasattr(own, "in_sight"):
+                own = own.in_sight(measured, self.operator, self.sigma**2)
+            if fine:
+                own = own.in_places(follow_brightness(mean, expected, energy, self._diagonal(weights, own, expected)))
+            return cast("Covariance", own)
 
     def _diagonal(self, weights: float | Tensor, error: Any, like: Tensor) -> Tensor:
         """Diagonal of W^1/2 A R A^T W^1/2, or a Hutchinson estimate of it with fixed signs."""
@@ -217,7 +225,7 @@ class Measurement:
             weights = self.noise.precision(expected + modes.data(centre))
         if noise is None:
             return mean + modes.image(self._solve_modes(expected, modes, weights, None, tolerance, iterations))
-        white = modes.white(noise.normal((*modes.shape[:-2], *modes.grid), mean))
+        white = modes.white(noise.normal((modes.shape[0], *modes.grid), mean))
         found = self._solve_modes(expected + modes.data(white), modes, weights, noise, tolerance, iterations)
         return mean + modes.image(white + found)
 

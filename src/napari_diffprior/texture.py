@@ -39,7 +39,7 @@ def follow_texture(residual: Tensor, weights: float | Tensor, operator: Any, err
         1 / V, 0 where a measurement says nothing.
     operator : Operator
         A filter with gaps.
-    error : Measured or MeasuredCoupled
+    error : Measured or MeasuredVolume
         Of held-out images.
     overall : Tensor, shape (B,)
         Factor that the sum of the residual's squares says.
@@ -57,7 +57,7 @@ def follow_texture(residual: Tensor, weights: float | Tensor, operator: Any, err
     typical = weights if isinstance(weights, float) else (weights.flatten(1).sum(1, True) / measured).view(-1, 1, 1, 1)
     planes = error.planes_of(operator.embed(weights**0.5 * residual))
     passed, response = error.seen(operator)
-    grid = error.grid
+    grid = error.plane_grid
     block = (min(grid[0], BLOCK), min(grid[1], BLOCK))
     places, starts, shares, frequencies = (part.to(residual.device) for part in _bags(block, residual.dtype))
 

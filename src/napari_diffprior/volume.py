@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from .priors.covariance import Measured
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .priors.contract import Denoiser
-    from .priors.covariance import Diagonal, Measured, Stationary
+    from .priors.covariance import Diagonal, Stationary
     from .rng import NoiseStream
 
 NEARLY_ISOTROPIC = 1.5  # voxels up to this ratio of their sides are sliced along all three axes in turn
@@ -112,39 +114,82 @@ class Coupled:
         return self._gain[2]
 
 
-class MeasuredCoupled(Coupled):
-    """The same of planes whose error was measured on held-out images: those of a volume may have more of it."""
+class MeasuredVolume(Measured):
+    """Error of independent planes that was measured on held-out images, as a spectrum of volumes: constant across the planes.
 
-    planes: Measured
+    Parameters
+    ----------
+    planes : Measured
+        Error covariance of one plane (C, H, W).
+    depth : int
+        Planes.
+    axis : int
+        Axis of (B, C, D, H, W) along which the planes follow each other.
+    power : Tensor, optional
+        Spectrum on the real-FFT grid of the volume, where it is not that of the planes.
+    """
 
-    @property
-    def clumps(self) -> float:
-        """Pixels of a plane that share one error."""
-        return self.planes.clumps
+    def __init__(self, planes: Measured, depth: int, axis: int = Z, power: Tensor | None = None) -> None:
+        grid, shape = list(planes.grid), list(planes.shape)
+        grid.insert(axis - Z, depth)
+        shape.insert(axis - 1, depth)
+        self.planes, self.depth, self.axis = planes, depth, axis
+        super().__init__(self._across(planes.power) if power is None else power, tuple(grid), shape)
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """FFT shape of a plane."""
-        return self.planes.grid
+    def _across(self, plane: Tensor) -> Tensor:
+        """A spectrum of planes on the half grid of the volume, constant across them."""
+        import torch
 
-    def scaled(self, factor: Tensor) -> MeasuredCoupled:
-        """The error of the planes times a factor for each volume, shape (B,), or for each frequency too, as of ``Measured``."""
-        return MeasuredCoupled(self.planes.scaled(factor), self.stiffness, len(self._cosines), self.axis)
+        if self.axis < X:
+            return plane.unsqueeze(self.axis - X - 1).expand(*plane.shape[:-2], *self._half(plane)).contiguous()
+        columns = self.planes.grid[1]
+        mirrored = torch.roll(plane[..., 1 : (columns + 1) // 2].flip((-2, -1)), 1, -2)
+        whole = torch.cat([plane, mirrored], -1)
+        return whole.unsqueeze(-1).expand(*whole.shape, self.depth // 2 + 1).contiguous()
 
-    def seen(self, operator: Any) -> tuple[Tensor, Tensor]:
-        """Power of what a measurement sees of the error in a plane, and of a flat spectrum, on the real-FFT grid of a plane."""
-        response = abs(operator.transfer(self._grid)) ** 2 + 0 * self._power
-        return self._plane_mean(response * self._power), self._plane_mean(response)
+    def _half(self, plane: Tensor) -> list[int]:
+        sides = list(plane.shape[-2:])
+        sides.insert(self.axis - Z, self.depth)
+        return sides
 
     def _plane_mean(self, power: Tensor) -> Tensor:
-        """Mean of a spectrum along the axis across the planes: that of a plane cut out of the volume."""
+        """Mean of a spectrum across the planes: that of a plane cut out of the volume."""
         import torch
 
         if self.axis < X:
             return power.mean(self.axis - X - 1)
-        mirrored = power[..., 1 : (len(self._cosines) + 1) // 2].sum(-1)
-        whole = (power.sum(-1) + torch.roll(mirrored.flip((-2, -1)), (1, 1), (-2, -1))) / len(self._cosines)
-        return whole[..., : self.grid[1] // 2 + 1]
+        mirrored = power[..., 1 : (self.depth + 1) // 2].sum(-1)
+        whole = (power.sum(-1) + torch.roll(mirrored.flip((-2, -1)), (1, 1), (-2, -1))) / self.depth
+        return whole[..., : self.planes.grid[1] // 2 + 1]
+
+    @property
+    def clumps(self) -> float:
+        """Voxels of a plane that share one error."""
+        return self.planes.clumps
+
+    @property
+    def plane_grid(self) -> tuple[int, ...]:
+        """FFT shape of a plane."""
+        return self.planes.grid
+
+    def scaled(self, factor: Tensor) -> MeasuredVolume:
+        """The spectrum times a factor for each volume, shape (B,), or for each frequency in a plane, shape (B, 1, *half grid)."""
+        each = factor.view(-1, 1, 1, 1, 1) if factor.ndim == 1 else self._across(factor)
+        return MeasuredVolume(self.planes, self.depth, self.axis, self.power * each)
+
+    def in_sight(self, typical: MeasuredVolume, operator: Any, variance: float) -> MeasuredVolume:
+        """Larger than a ``typical`` error only where a measurement with such noise would see it.
+
+        What the data do not see across the planes no later step corrects: with a larger error it would walk at random.
+        """
+        passed = abs(operator.transfer(self.grid)) ** 2 * self.power
+        power = typical.power + (self.power - typical.power) * passed / (passed + variance)
+        return MeasuredVolume(self.planes, self.depth, self.axis, power)
+
+    def seen(self, operator: Any) -> tuple[Tensor, Tensor]:
+        """Power of what a measurement sees of the error in a plane, and of a flat spectrum, on the real-FFT grid of a plane."""
+        response = abs(operator.transfer(self.grid)) ** 2 + 0 * self.power
+        return self._plane_mean(response * self.power), self._plane_mean(response)
 
     def planes_of(self, field: Tensor) -> Tensor:
         """A field (B, C, D, H, W) as its planes (B, N, H, W)."""
@@ -155,12 +200,11 @@ class MeasuredCoupled(Coupled):
 class VolumeDenoiser:
     """A 2-D prior as a prior of volumes (B, C, D, H, W): p(x) ~ prod_z p2(x_z) exp(-lambda/2 |Dz x|^2).
 
-    The planes are denoised by the 2-D prior; then each pulls at its neighbours. With R the error covariance of the
+    The planes are denoised by the 2-D prior; what a 3-D measurement says joins them. In nearly isotropic stacks the planes are
+    cut along z, y and x in turn, chosen by the noise level (as Lee et al. 2023, TPDM, do by chance), so that each direction is
+    seen by the network. With a stiffness lambda each plane pulls at its neighbours as well: with R the error covariance of the
     planes, the estimate is P^-1 R^-1 D with P = R^-1 + lambda Dz^T Dz, and its error covariance P^-1: exact where p2
-    is Gaussian, and used as it stands by every data step. lambda comes from the prior's own measured spectrum:
-    neighbouring planes differ as pixels at the same distance do. In nearly isotropic stacks the planes are cut
-    along z, y and x in turn, chosen by the noise level (as Lee et al. 2023, TPDM, do by chance), so that each
-    direction is seen by the network.
+    is Gaussian. Thin structure suffers from it; see docs/decisions/0017.
 
     Parameters
     ----------
@@ -168,15 +212,15 @@ class VolumeDenoiser:
         2-D prior, tiled or not.
     aspect : float
         Step between planes over the step between pixels; above 0.
-    stiffness : float, optional
-        lambda, in inverse squared model units; None takes it from the spectrum, 0 leaves the planes independent.
+    stiffness : float
+        lambda, in inverse squared model units; 0 leaves the planes independent.
     batch : int
         Planes in one call.
     """
 
     inner: Denoiser
     aspect: float = 1.0
-    stiffness: float | None = None
+    stiffness: float = 0.0
     batch: int = 16
     turns: bool | None = None
 
@@ -198,31 +242,15 @@ class VolumeDenoiser:
             return Z
         return Z + int(3 * (997.0 * math.log(sigma) % 1.0))
 
-    def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Coupled:
+    def error(self, sigma: float, shape: Sequence[int], like: Tensor) -> Coupled | MeasuredVolume:
         """Error covariance for volumes (C, D, H, W)."""
-        from .priors.covariance import Measured
-
         axis = self.axis(sigma)
         plane = [*shape]
         depth = plane.pop(axis - 1)
-        stiffness = self._stiffness(self.aspect if axis == Z else 1.0, plane, like) if depth > 1 else 0.0
         planes: Any = self.inner.error(sigma, plane, like)
-        kind = MeasuredCoupled if isinstance(planes, Measured) else Coupled
-        return kind(planes, stiffness, depth, axis)
-
-    def _stiffness(self, distance: float, plane: Sequence[int], like: Tensor) -> float:
-        """Inverse mean square difference of two pixels at a distance, from the spectrum of the data."""
-        import numpy as np
-        import torch
-
-        if self.stiffness is not None:
-            return self.stiffness
-        data: Any = self.inner.error(math.inf, plane, like)
-        if not hasattr(data, "power"):
-            return float(1 / (2 * data.mean_variance))
-        covariance = torch.fft.irfft2(data.power.double(), s=data.grid)[..., 0, : data.grid[-1] // 2].cpu().numpy()
-        near = min(distance, 1.0) ** 2  # below a pixel the field is taken as smooth
-        return float(1 / (near * np.interp(max(distance, 1.0), np.arange(len(covariance)), 2 * (covariance[0] - covariance))))
+        if isinstance(planes, Measured) and not self.stiffness:
+            return MeasuredVolume(planes, depth, axis)
+        return Coupled(planes, self.stiffness, depth, axis)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """E[x0 | x0 + sigma n = x] for x of shape (B, C, D, H, W) and sigma of shape (B,); differentiable in x."""
@@ -237,4 +265,9 @@ class VolumeDenoiser:
         level = sigma.repeat_interleave(cut.shape[1])
         parts = range(0, len(planes), self.batch)
         denoised = torch.cat([self.inner(planes[i : i + self.batch], level[i : i + self.batch]) for i in parts])
-        return error.settle(denoised.view(cut.shape).movedim(1, error.axis))
+        if isinstance(error, MeasuredVolume):
+            # The noise in a plane's mean is small, and smaller than what a network adds to it where a plane shows little.
+            kept = min(1.0, float(error.planes.power.flatten()[0]) / levels[0] ** 2)
+            denoised = denoised + kept * (planes - denoised).mean((-2, -1), keepdim=True)
+        volume = denoised.view(cut.shape).movedim(1, error.axis)
+        return error.settle(volume) if isinstance(error, Coupled) else volume

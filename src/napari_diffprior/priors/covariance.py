@@ -56,14 +56,15 @@ class Stationary:
     ----------
     power : Tensor
         Power spectrum on the real-FFT grid of ``grid``; its mean over all frequencies is the pixel variance.
-    grid : (int, int)
-        FFT shape.
-    shape : (int, int, int)
-        (C, H, W) of the images; H, W at most ``grid``.
+    grid : tuple of int
+        FFT shape, of planes or of volumes.
+    shape : tuple of int
+        (C, H, W) or (C, D, H, W) of the images; each side at most that of ``grid``.
     """
 
-    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int]) -> None:
+    def __init__(self, power: Tensor, grid: tuple[int, ...], shape: Sequence[int]) -> None:
         self.power, self.grid, self.shape = power, grid, tuple(shape)
+        self._axes = tuple(range(-len(grid), 0))
         # Of the operator of a data step, kept for its iterations.
         self._gain: tuple[Any, float, Tensor] | None = None
         self._modes: tuple[Any, Modes] | None = None
@@ -77,14 +78,15 @@ class Stationary:
         """Mean of each spectrum over the full grid."""
         import torch
 
-        weights = torch.as_tensor(column_weights(self.grid[1])).to(power)
-        return (power.sum(-2) @ weights).flatten() / math.prod(self.grid)
+        weights = torch.as_tensor(column_weights(self.grid[-1])).to(power)
+        return (power.sum(self._axes[:-1]) @ weights).flatten() / math.prod(self.grid)
 
     def _filter(self, x: Tensor, gain: Tensor) -> Tensor:
         import torch
 
-        spread: Tensor = torch.fft.irfft2(torch.fft.rfft2(x, s=self.grid) * gain, s=self.grid)
-        return spread[..., : x.shape[-2], : x.shape[-1]]
+        spectrum = torch.fft.rfftn(x, s=self.grid, dim=self._axes)
+        spread: Tensor = torch.fft.irfftn(spectrum * gain, s=self.grid, dim=self._axes)
+        return spread[(..., *(slice(x.shape[axis]) for axis in self._axes))]
 
     def apply(self, x: Tensor) -> Tensor:
         """R x."""
@@ -92,8 +94,8 @@ class Stationary:
 
     def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
         """Sample of N(0, R) for each stream."""
-        white = noise.normal((*self.shape[:-2], *self.grid), like)
-        return self._filter(white, self.power.sqrt())[..., : self.shape[-2], : self.shape[-1]]
+        white = noise.normal((*self.shape[: self._axes[0]], *self.grid), like)
+        return self._filter(white, self.power.sqrt())[(..., *(slice(self.shape[axis]) for axis in self._axes))]
 
     def stiffened(self, stiffness: Tensor) -> Stationary:
         """(R^-1 + s)^-1 for each entry s of ``stiffness`` (D,): a covariance for images (C, D, H, W)."""
@@ -102,8 +104,8 @@ class Stationary:
         return Stationary(power, self.grid, (self.shape[0], len(stiffness), *self.shape[1:]))
 
     def whitened(self, operator: Any) -> Modes | None:
-        """Coordinates in which the error is white; None where the operator is no filter of planes."""
-        if len(self.shape) != 3 or not offers(operator, "transfer", "response", "embed", "extract"):
+        """Coordinates in which the error is white; None where the operator is no filter of such images."""
+        if len(self.shape) != len(self.grid) + 1 or not offers(operator, "transfer", "response", "embed", "extract"):
             return None
         if self._modes is None or self._modes[0] is not operator:
             self._modes = (operator, self._whiten(operator))
@@ -113,8 +115,8 @@ class Stationary:
         return Modes(self.power, self.grid, self.shape, operator)
 
     def measured_variance(self, operator: Any) -> Tensor | None:
-        """Variance of each image's measured values without noise, shape (B,); None where the operator is no filter of planes."""
-        if len(self.shape) != 3 or not offers(operator, "transfer"):
+        """Variance of each image's measured values without noise, shape (B,); None where the operator is no filter of such images."""
+        if len(self.shape) != len(self.grid) + 1 or not offers(operator, "transfer"):
             return None
         return self._variance(self.power * abs(operator.transfer(self.grid)) ** 2)
 
@@ -154,7 +156,7 @@ class Measured(Stationary):
         a; 1 everywhere if there is none.
     """
 
-    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int], amplitude: Tensor | float = 1.0) -> None:
+    def __init__(self, power: Tensor, grid: tuple[int, ...], shape: Sequence[int], amplitude: Tensor | float = 1.0) -> None:
         super().__init__(power, grid, shape)
         self.amplitude = amplitude
 
@@ -166,6 +168,11 @@ class Measured(Stationary):
         """Power of what a measurement sees of the error, and of a flat spectrum, on the real-FFT grid."""
         response = abs(operator.transfer(self.grid)) ** 2 + 0 * self.power
         return response * self.power, response
+
+    @property
+    def plane_grid(self) -> tuple[int, ...]:
+        """FFT shape of a plane."""
+        return self.grid
 
     def planes_of(self, field: Tensor) -> Tensor:
         """A field (B, C, H, W) as the planes (B, N, H, W) whose spectrum is that of ``seen``."""

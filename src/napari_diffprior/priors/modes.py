@@ -24,19 +24,20 @@ class Modes:
     ----------
     power : Tensor, shape (*half grid) or (B, 1, *half grid)
         Spectrum of R; its mean over the full grid is the pixel variance.
-    grid : (int, int)
-        FFT shape.
-    shape : (int, int, int)
-        (C, H, W) of the images.
+    grid : tuple of int
+        FFT shape, of planes or of volumes.
+    shape : tuple of int
+        (C, H, W) or (C, D, H, W) of the images.
     operator : Operator
         With ``transfer``, ``response``, ``embed`` and ``extract``.
     """
 
-    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int], operator: Any) -> None:
+    def __init__(self, power: Tensor, grid: tuple[int, ...], shape: Sequence[int], operator: Any) -> None:
         import torch
 
         self.grid, self.shape, self.operator = grid, tuple(shape), operator
-        twice = torch.as_tensor(column_weights(grid[1])).to(power)
+        self._axes = tuple(range(-len(grid), 0))
+        twice = torch.as_tensor(column_weights(grid[-1])).to(power)
         image = (power / twice).sqrt()
         data = torch.as_tensor(operator.transfer(grid)) * image
         self._white = _pairs(twice.sqrt())
@@ -74,8 +75,8 @@ class Modes:
         from torch.nn.functional import pad
 
         inside = self.operator.embed(weights + like.new_zeros(like.shape))
-        missing = [grid - side for grid, side in zip(self.grid, inside.shape[-2:], strict=True)]
-        window = pad(inside, (0, missing[1], 0, missing[0]))
+        missing = [(0, self.grid[axis] - inside.shape[axis]) for axis in reversed(self._axes)]
+        window = pad(inside, [width for pair in missing for width in pair])
 
         def system(modes: Tensor) -> Tensor:
             spectrum = self._spectrum(window * self._grid_field(modes, self._data))
@@ -93,16 +94,17 @@ class Modes:
     def _spectrum(self, field: Tensor) -> Tensor:
         import torch
 
-        return torch.view_as_real(torch.fft.rfft2(field, s=self.grid, norm="ortho"))
+        return torch.view_as_real(torch.fft.rfftn(field, s=self.grid, dim=self._axes, norm="ortho"))
 
     def _grid_field(self, modes: Tensor, gain: Tensor) -> Tensor:
         import torch
 
-        field: Tensor = torch.fft.irfft2(torch.view_as_complex(_times(modes, gain)), s=self.grid, norm="ortho")
+        spectrum = torch.view_as_complex(_times(modes, gain))
+        field: Tensor = torch.fft.irfftn(spectrum, s=self.grid, dim=self._axes, norm="ortho")
         return field
 
     def _field(self, modes: Tensor, gain: Tensor) -> Tensor:
-        return self._grid_field(modes, gain)[..., : self.shape[-2], : self.shape[-1]]
+        return self._grid_field(modes, gain)[(..., *(slice(side) for side in self.shape[1:]))]
 
 
 class LocalModes(Modes):
@@ -118,7 +120,7 @@ class LocalModes(Modes):
         a.
     """
 
-    def __init__(self, power: Tensor, grid: tuple[int, int], shape: Sequence[int], operator: Any, amplitude: Tensor) -> None:
+    def __init__(self, power: Tensor, grid: tuple[int, ...], shape: Sequence[int], operator: Any, amplitude: Tensor) -> None:
         super().__init__(power, grid, shape, Identity())
         self._seen = operator.response(grid) * power
         self._measures, self._amplitude = operator, amplitude

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GRADIENT_PAYS = (0.03, 0.2)  # noise levels, model units: the error is as fine as the structure that shapes it
 PRODUCTS = 2  # with the Jacobian, in a step
+DOUBT = 0.5  # noise that hides what an estimate without a prior gets wrong, model units
 
 
 @params
@@ -59,8 +60,12 @@ class Decoupled:
         """One step where the image drowns in noise, then equal ratios from the start noise to the last.
 
         Noise hides structure of n pixels when sigma is about n times the data's spread: so the start noise follows
-        from how far the missing pixels lie from measured ones, and how far a blur reaches.
+        from how far the missing pixels lie from measured ones, and how far a blur reaches. From an estimate it begins in
+        the noise that hides the estimate's errors.
         """
+        if measurement.estimate is not None:
+            start = min(self.start or max(DOUBT, measurement.sigma), prior.sigma_max)
+            return geometric(start, lowest(measurement, prior, self.last, start), self.steps)
         spread = math.sqrt(prior.error(math.inf, measurement.shape, measurement.y).mean_variance)
         hidden = max(reach_of(measurement.operator), width_of(measurement.operator))
         start = self.start or 2 * max(spread * hidden, measurement.sigma)
@@ -72,7 +77,8 @@ class Decoupled:
         """Yield a state after each network call."""
         sigmas = self.schedule(measurement, prior)
         if x is None:
-            x = sigmas[0] * noise.normal(measurement.shape, measurement.y)
+            begun = 0.0 if measurement.estimate is None else measurement.estimate
+            x = begun + sigmas[0] * noise.normal(measurement.shape, measurement.y)
         for step, (sigma, lower) in enumerate(pairwise(sigmas), 1):
             x0 = self._draw(measurement, prior, x, sigma, noise)
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)

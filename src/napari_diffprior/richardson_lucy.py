@@ -1,0 +1,60 @@
+"""Sharpening without a prior: Richardson-Lucy (Richardson 1972; Lucy 1974), with an unknown border where the operator has one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from .operators.contract import adjoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .measurement import Measurement
+    from .operators.contract import Operator
+
+MOST = 500  # iterations
+CHECKED = 5  # iterations after each of which the misfit is looked at
+LEAST = 1e-3  # light, model units
+
+
+def richardson_lucy(light: Tensor, operator: Operator, shape: tuple[int, ...], base: float = 0.0) -> Iterator[Tensor]:
+    """Images (1, C, ...) of one iteration after the other, without end.
+
+    Parameters
+    ----------
+    light : Tensor, shape (1, C, ...) of a measurement
+        Above the dark; negative values are noise.
+    operator : Operator
+        Of weights that are not negative.
+    shape : tuple of int
+        Of the images that it takes, (C, ...).
+    base : float
+        Added to measured and expected light, so that noise in the dark is not cut off at 0 (Snyder et al. 1995).
+    """
+    counts = (light + base).clamp_min(0.0)
+    seen = adjoint(operator, light.new_ones(light.shape), shape).clamp_min(LEAST)
+    image = light.new_full((1, *shape), max(float(light.mean()), LEAST))
+    while True:
+        image = image * adjoint(operator, counts / (operator.apply(image) + base).clamp_min(LEAST), shape) / seen
+        yield image
+
+
+def sharpened(measurement: Measurement) -> Tensor:
+    """Image in model units that is as far from the data as their noise: the first whose misfit is below 1 - sqrt(2 / m).
+
+    The noise alone has a misfit of 1 +- sqrt(2 / m) (Morozov's discrepancy principle). A camera's offset is its dark; of other
+    noise the darkest measurement is.
+    """
+    dark = float(getattr(measurement.noise, "offset", -1.0))
+    precision = measurement.noise.precision(0 * measurement.y + dark)
+    base = 2 * (precision if isinstance(precision, float) else float(precision[precision > 0].mean())) ** -0.5
+    iterations = richardson_lucy(measurement.y - dark, measurement.operator, measurement.shape, base)
+    goal = 1 - math.sqrt(2 / measurement.count)
+    for _ in range(MOST // CHECKED):
+        *_, image = islice(iterations, CHECKED)
+        if float(measurement.misfit(dark + image)) <= goal:
+            break
+    return dark + image
