@@ -150,8 +150,7 @@ def compare(case: Case, options: argparse.Namespace) -> None:
         samples=options.samples,
         steps=options.steps,
         prior=options.prior,
-        iterations=options.iterations,
-        tolerance=1e-3,
+        **solver(options),
     )
     mean = (result.mean - OFFSET) / GAIN
     ours, theirs = psnr(mean, case.truth), psnr(lucy, case.truth)
@@ -161,6 +160,11 @@ def compare(case: Case, options: argparse.Namespace) -> None:
         f"{time.perf_counter() - started:.0f} s"
     )
     show(options.pictures, case.name, [case.electrons, lucy, mean, case.truth])
+
+
+def solver(options: argparse.Namespace) -> dict[str, float]:
+    """Settings of the data step's solver, if it is not to be the sampler's own."""
+    return {} if options.iterations is None else {"iterations": options.iterations, "tolerance": 1e-3}
 
 
 def line_contrast(stack: Array) -> float:
@@ -176,8 +180,8 @@ def grid(options: argparse.Namespace) -> None:
     psf = prepare(read_image(options.data / "psf" / PSFS["confocal"])[0], image_shape=stack.shape)
     *_, (_, lucy) = richardson_lucy(stack.astype(float), psf, 0.0, 30, "reflected")
     started = time.perf_counter()
-    settings = {"samples": options.samples, "steps": options.steps, "prior": options.prior, "iterations": options.iterations}
-    result = restore(stack, psf=psf, noise=options.grid_noise, anisotropy=ASPECT["confocal"], tolerance=1e-3, **settings)
+    settings = {"samples": options.samples, "steps": options.steps, "prior": options.prior, **solver(options)}
+    result = restore(stack, psf=psf, noise=options.grid_noise, anisotropy=ASPECT["confocal"], **settings)
     say(
         f"grid contrast: measured {line_contrast(stack):.3f}  Richardson-Lucy (30) {line_contrast(lucy):.3f}  "
         f"decoupled {line_contrast(result.mean):.3f}  misfit {np.mean(result.misfit):.2f}  {time.perf_counter() - started:.0f} s"
@@ -216,7 +220,7 @@ def main() -> None:
     parser.add_argument("--peaks", nargs="+", type=float, default=[20, 100, 1000])
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--iterations", type=int, default=200, help="of a data step; wide PSFs and much light need them")
+    parser.add_argument("--iterations", type=int, help="of a data step, to a tolerance of 0.001; by default the sampler's own")
     parser.add_argument("--prior", default="microscopy")
     parser.add_argument("--grid-noise", default="auto")
     parser.add_argument("--pictures", type=Path)

@@ -325,7 +325,7 @@ def test_sharpening_ends_where_the_noise_begins(low_light: bool) -> None:
 
 
 def test_decoupled_begins_from_an_estimate() -> None:
-    _, blur, measurement = balls(-1.0)
+    _, _, measurement = balls(-1.0)
     begun = torch.full((1, *measurement.shape), 0.3, dtype=torch.float64)
     volume = VolumeDenoiser(Smoothing(), 1.0)
     first = next(iter(Decoupled(steps=5).run(replace(measurement, estimate=begun), volume, KeyedNoise(0, [0]))))

@@ -130,7 +130,8 @@ class Measurement:
         says and of 1, each weighted by its inverse variance, as if the k of images spread by 5. The trace is known where A
         is a filter with gaps, elsewhere it is one Hutchinson estimate with fixed signs. Where it is known, k changes with
         the spatial frequency and with the brightness of the pixel as well: there is more to be wrong about where there is more to
-        see. A covariance that is exact, or that cannot be scaled, stays as it is.
+        see. In a volume it is above 1 only where the data would see it. A covariance that is exact, or that cannot be scaled,
+        stays as it is.
 
         Parameters
         ----------
@@ -158,9 +159,9 @@ class Measurement:
             if fine:
                 factor = follow_texture(self.y - expected, weights, self.operator, measured, factor)
             own = measured.scaled(factor)
-            if hasattr(own, "in_sight"):
+            if hasattr(own, "in_sight"):  # a volume
                 own = own.in_sight(measured, self.operator, self.sigma**2)
-            if fine:
+            elif fine:
                 own = own.in_places(follow_brightness(mean, expected, energy, self._diagonal(weights, own, expected)))
             return cast("Covariance", own)
 

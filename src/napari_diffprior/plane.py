@@ -234,7 +234,12 @@ def _tiles(prior: Denoiser) -> dict[str, Any]:
 
 
 def _coverage_factor(prior: Denoiser, measurement: Measurement, denoiser: Denoiser) -> float | None:
-    """What the prior knows of such a measurement; ``denoiser`` is the prior for images of its shape."""
+    """What the prior knows of such a measurement; ``denoiser`` is the prior for images of its shape.
+
+    None for volumes: what a PSF hides between planes is not in the samples, and the factors come from planes.
+    """
+    if len(measurement.shape) > 3:
+        return None
     ask = getattr(prior, "coverage_factor", None)
     return None if ask is None else ask(measurement.sigma, measurement.sharpness(denoiser))
 

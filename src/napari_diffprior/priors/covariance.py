@@ -11,7 +11,7 @@ from ..half_grid import column_weights
 from ..operators.contract import offers
 from ..operators.identity import Identity
 from ..operators.mask import Mask
-from .modes import LocalModes, Modes
+from .modes import LocalModes, Modes, corner
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +86,7 @@ class Stationary:
 
         spectrum = torch.fft.rfftn(x, s=self.grid, dim=self._axes)
         spread: Tensor = torch.fft.irfftn(spectrum * gain, s=self.grid, dim=self._axes)
-        return spread[(..., *(slice(x.shape[axis]) for axis in self._axes))]
+        return corner(spread, x.shape[self._axes[0] :])
 
     def apply(self, x: Tensor) -> Tensor:
         """R x."""
@@ -95,7 +95,7 @@ class Stationary:
     def draw(self, noise: NoiseStream, like: Tensor) -> Tensor:
         """Sample of N(0, R) for each stream."""
         white = noise.normal((*self.shape[: self._axes[0]], *self.grid), like)
-        return self._filter(white, self.power.sqrt())[(..., *(slice(self.shape[axis]) for axis in self._axes))]
+        return corner(self._filter(white, self.power.sqrt()), self.shape[self._axes[0] :])
 
     def stiffened(self, stiffness: Tensor) -> Stationary:
         """(R^-1 + s)^-1 for each entry s of ``stiffness`` (D,): a covariance for images (C, D, H, W)."""
@@ -115,7 +115,7 @@ class Stationary:
         return Modes(self.power, self.grid, self.shape, operator)
 
     def measured_variance(self, operator: Any) -> Tensor | None:
-        """Variance of each image's measured values without noise, shape (B,); None where the operator is no filter of such images."""
+        """Variance of each image's measured values without noise, shape (B,); None where the operator is no filter of them."""
         if len(self.shape) != len(self.grid) + 1 or not offers(operator, "transfer"):
             return None
         return self._variance(self.power * abs(operator.transfer(self.grid)) ** 2)

@@ -104,7 +104,7 @@ class Modes:
         return field
 
     def _field(self, modes: Tensor, gain: Tensor) -> Tensor:
-        return self._grid_field(modes, gain)[(..., *(slice(side) for side in self.shape[1:]))]
+        return corner(self._grid_field(modes, gain), self.shape[1:])
 
 
 class LocalModes(Modes):
@@ -144,6 +144,12 @@ class LocalModes(Modes):
             inside = self._measures.embed(weights + like.new_zeros(like.shape))
             return super().normal(self._amplitude**2 * inside, self._amplitude)
         return lambda modes: modes + self.adjoint(weights * self.data(modes))
+
+
+def corner(field: Tensor, sides: Sequence[int]) -> Tensor:
+    """The first values along the last axes, as many as ``sides`` says: what a padded grid was padded from."""
+    inside: tuple[Any, ...] = tuple(slice(side) for side in sides)
+    return field[(..., *inside)]
 
 
 def _pairs(gain: Tensor) -> Tensor:
