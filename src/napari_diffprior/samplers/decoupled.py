@@ -52,8 +52,8 @@ class Decoupled:
         Ui("Start noise", "sigma of the second step, model units; empty: from the size of the gaps"),
     ] = None
     last: Annotated[float, Gt(0), Ui("Last noise", "last sigma as a share of the measurement's noise")] = 0.25
-    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "of the data step's solver, as a share")] = 0.05
-    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 24
+    tolerance: Annotated[float, Gt(0), Le(0.1), Ui("Tolerance", "of the data step's solver, as a share")] = 0.01
+    iterations: Annotated[int, Ge(1), Ui("Iterations", "most conjugate-gradient iterations of a data step")] = 50
     jacobian: Annotated[bool, Ui("Jacobian", "use the network's gradient in the steps where it pays; twice the time")] = False
 
     def schedule(self, measurement: Measurement, prior: Denoiser) -> list[float]:
