@@ -353,3 +353,15 @@ def test_a_stack_is_restored_better_than_it_is_sharpened(aspect: float) -> None:
     sharp = blur.extract(sharpened(measurement))[0, 0].numpy()
     assert np.square(result.mean / 200 - truth).mean() < np.square(sharp - truth).mean()
     assert np.mean(result.misfit) == pytest.approx(1.0, abs=0.25)
+
+
+def test_sharpening_can_be_cancelled() -> None:
+    polled: list[int] = []
+
+    def poll() -> None:
+        polled.append(1)
+        if len(polled) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sharpened(balls(-1.0)[2], poll)

@@ -64,7 +64,7 @@ class Intensity:
         shape : tuple of int
             (C, H, W) of the images that it takes.
         """
-        *_, light = islice(richardson_lucy((y + 1).clamp_min(0.0), operator, shape), SHARPENING)
+        light = next(islice(richardson_lucy((y + 1).clamp_min(0.0), operator, shape), SHARPENING - 1, None))
         return self.reaching(extract(operator, light - 1))
 
     def reaching(self, image: Tensor) -> Intensity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +133,10 @@ def leave_out(image: Any, pixels: Array, measured: Array, recipe: Recipe) -> tup
     return measured, saturated, found
 
 
-def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu") -> Job:
+def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu", poll: Callable[[], object] = bool) -> Job:
     """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF; 3-D if the PSF is.
+
+    ``poll`` is called where that takes long, and may raise to end it.
 
     Raises
     ------
@@ -178,7 +181,7 @@ def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu
     if blur is not None and len(shape) == 3:
         intensity = intensity.before_blur(in_range(intensity), operator, shape)
     elif blur is not None:
-        sharp = sharpened(Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape))
+        sharp = sharpened(Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape), poll)
         wider = intensity.reaching(extract(operator, sharp))
         intensity, estimate = wider, wider.to_model(intensity.to_image(sharp))
     measurement = Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape, estimate)

@@ -189,7 +189,7 @@ def restore_plane(
     from .samplers.contract import chosen
 
     recipe = engine.recipe
-    job = make_job(image, mask, psf, recipe, engine.device.name)
+    job = make_job(image, mask, psf, recipe, engine.device.name, lambda: poll(engine.cancelled))
     denoiser = engine.denoiser_of(job)
     sampler, said = chosen(recipe.make_sampler(), job.measurement, denoiser)
     parts = chunks(recipe.samples, recipe.batch, math.prod(job.measurement.shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -42,11 +42,11 @@ def richardson_lucy(light: Tensor, operator: Operator, shape: tuple[int, ...], b
         yield image
 
 
-def sharpened(measurement: Measurement) -> Tensor:
+def sharpened(measurement: Measurement, poll: Callable[[], object] = bool) -> Tensor:
     """Image in model units that is as far from the data as their noise: the first whose misfit is below 1 - sqrt(2 / m).
 
     The noise alone has a misfit of 1 +- sqrt(2 / m) (Morozov's discrepancy principle). A camera's offset is its dark; of other
-    noise the darkest measurement is.
+    noise the darkest measurement is. ``poll`` is called on the way and may raise to end it.
     """
     dark = float(getattr(measurement.noise, "offset", -1.0))
     precision = measurement.noise.precision(0 * measurement.y + dark)
@@ -54,7 +54,8 @@ def sharpened(measurement: Measurement) -> Tensor:
     iterations = richardson_lucy(measurement.y - dark, measurement.operator, measurement.shape, base)
     goal = 1 - math.sqrt(2 / measurement.count)
     for _ in range(MOST // CHECKED):
-        *_, image = islice(iterations, CHECKED)
+        poll()
+        image = next(islice(iterations, CHECKED - 1, None))
         if float(measurement.misfit(dark + image)) <= goal:
             break
     return dark + image
