@@ -133,7 +133,9 @@ def leave_out(image: Any, pixels: Array, measured: Array, recipe: Recipe) -> tup
     return measured, saturated, found
 
 
-def make_job(image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu", poll: Callable[[], object] = bool) -> Job:
+def make_job(
+    image: Any, mask: Any, psf: Any, recipe: Recipe, device: str = "cpu", poll: Callable[[], object] = lambda: None
+) -> Job:
     """Measurement of an image with an optional mask (non-zero = missing) and an optional PSF; 3-D if the PSF is.
 
     ``poll`` is called where that takes long, and may raise to end it.

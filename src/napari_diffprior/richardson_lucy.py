@@ -42,7 +42,7 @@ def richardson_lucy(light: Tensor, operator: Operator, shape: tuple[int, ...], b
         yield image
 
 
-def sharpened(measurement: Measurement, poll: Callable[[], object] = bool) -> Tensor:
+def sharpened(measurement: Measurement, poll: Callable[[], object] = lambda: None) -> Tensor:
     """Image in model units that is as far from the data as their noise: the first whose misfit is below 1 - sqrt(2 / m).
 
     The noise alone has a misfit of 1 +- sqrt(2 / m) (Morozov's discrepancy principle). A camera's offset is its dark; of other
