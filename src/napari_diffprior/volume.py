@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .priors.covariance import Measured
+from .priors.covariance import Measured, Stationary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .priors.contract import Denoiser
-    from .priors.covariance import Diagonal, Stationary
+    from .priors.covariance import Diagonal
     from .rng import NoiseStream
 
 NEARLY_ISOTROPIC = 1.5  # voxels up to this ratio of their sides are sliced along all three axes in turn
@@ -51,7 +51,6 @@ class Coupled:
         cosines[0] /= math.sqrt(2)
         self._cosines = cosines.to(like)
         self.mean_variance = self.modes.mean_variance
-        self._gain: tuple[Any, float, Tensor] | None = None
 
     def _along(self, matrix: Tensor, x: Tensor) -> Tensor:
         """Multiply a matrix with the second axis of (B, C, D, H, W)."""
@@ -77,41 +76,41 @@ class Coupled:
 
     def solve(self, x: Tensor, operator: Any, variance: float) -> Tensor | None:
         """Solution as if the measurement covered a whole periodic grid: the preconditioner of the data step."""
-        import torch
-
-        if not all(hasattr(operator, name) for name in ("response", "embed", "extract")) or not hasattr(self.planes, "grid"):
-            return None
-        canvas = operator.embed(x)
-        gain = self._whitener(operator, variance)
-        axes = (-3, -2, -1)
-        spread = torch.fft.irfftn(torch.fft.rfftn(canvas, s=self._grid, dim=axes) * gain, s=self._grid, dim=axes)
-        solution: Tensor = operator.extract(spread[..., : canvas.shape[-3], : canvas.shape[-2], : canvas.shape[-1]])
-        return solution
-
-    @property
-    def _grid(self) -> tuple[int, ...]:
-        """FFT grid in the order (z, y, x)."""
-        grid = list(self.planes.grid)  # type: ignore[union-attr]
-        grid.insert(self.axis - Z, len(self._cosines))
-        return tuple(grid)
+        return None if self._ring is None else self._ring.solve(x, operator, variance)
 
     @cached_property
-    def _power(self) -> Tensor:
-        """Power on the real-FFT grid, as if the planes followed each other in a ring."""
+    def _ring(self) -> Stationary | None:
+        """The same as if the planes followed each other in a ring; None for planes without a spectrum."""
         import torch
 
-        plane = torch.fft.fft2(torch.fft.irfft2(self.planes.power, s=self.planes.grid)).real.clamp_min(0)  # type: ignore[union-attr]
-        k = torch.fft.fftfreq(len(self._cosines), device=plane.device, dtype=plane.dtype)
-        springs = (self.stiffness * (2 - 2 * torch.cos(2 * math.pi * k))).view(-1, 1, 1)
-        plane = plane.unsqueeze(-3)
-        whole: Tensor = (plane / (1 + springs * plane)).movedim(-3, self.axis - X - 1)
-        return whole[..., : whole.shape[-1] // 2 + 1]
+        if not isinstance(self.planes, Stationary):
+            return None
+        depth, (grid, shape) = len(self._cosines), stacked(self.planes, len(self._cosines), self.axis)
+        plane = across(self.planes.power, self.planes.grid[1], depth, self.axis)
+        k = torch.fft.fftfreq(depth, device=plane.device, dtype=plane.dtype)[: plane.shape[self.axis - X - 1]]
+        springs = self.stiffness * (2 - 2 * torch.cos(2 * math.pi * k))
+        return Stationary(plane / (1 + springs.view(-1, *[1] * (X - self.axis)) * plane), grid, shape)
 
-    def _whitener(self, operator: Any, variance: float) -> Tensor:
-        """Gain of the preconditioner, kept for the iterations of a data step."""
-        if self._gain is None or self._gain[0] is not operator or self._gain[1] != variance:
-            self._gain = (operator, variance, 1 / (operator.response(self._grid) * self._power + variance))
-        return self._gain[2]
+
+def stacked(planes: Stationary, depth: int, axis: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """FFT grid and shape (C, D, H, W) of so many planes that follow each other along an axis of (B, C, D, H, W)."""
+    grid, shape = list(planes.grid), list(planes.shape)
+    grid.insert(axis - Z, depth)
+    shape.insert(axis - 1, depth)
+    return tuple(grid), tuple(shape)
+
+
+def across(plane: Tensor, columns: int, depth: int, axis: int) -> Tensor:
+    """A spectrum of planes on the half grid of a volume, constant across them; ``columns`` of the plane's full grid."""
+    import torch
+
+    if axis < X:
+        sides = list(plane.shape[-2:])
+        sides.insert(axis - Z, depth)
+        return plane.unsqueeze(axis - X - 1).expand(*plane.shape[:-2], *sides).contiguous()
+    mirrored = torch.roll(plane[..., 1 : (columns + 1) // 2].flip((-2, -1)), 1, -2)
+    whole = torch.cat([plane, mirrored], -1)
+    return whole.unsqueeze(-1).expand(*whole.shape, depth // 2 + 1).contiguous()
 
 
 class MeasuredVolume(Measured):
@@ -130,27 +129,11 @@ class MeasuredVolume(Measured):
     """
 
     def __init__(self, planes: Measured, depth: int, axis: int = Z, power: Tensor | None = None) -> None:
-        grid, shape = list(planes.grid), list(planes.shape)
-        grid.insert(axis - Z, depth)
-        shape.insert(axis - 1, depth)
         self.planes, self.depth, self.axis = planes, depth, axis
-        super().__init__(self._across(planes.power) if power is None else power, tuple(grid), shape)
+        super().__init__(self._across(planes.power) if power is None else power, *stacked(planes, depth, axis))
 
     def _across(self, plane: Tensor) -> Tensor:
-        """A spectrum of planes on the half grid of the volume, constant across them."""
-        import torch
-
-        if self.axis < X:
-            return plane.unsqueeze(self.axis - X - 1).expand(*plane.shape[:-2], *self._half(plane)).contiguous()
-        columns = self.planes.grid[1]
-        mirrored = torch.roll(plane[..., 1 : (columns + 1) // 2].flip((-2, -1)), 1, -2)
-        whole = torch.cat([plane, mirrored], -1)
-        return whole.unsqueeze(-1).expand(*whole.shape, self.depth // 2 + 1).contiguous()
-
-    def _half(self, plane: Tensor) -> list[int]:
-        sides = list(plane.shape[-2:])
-        sides.insert(self.axis - Z, self.depth)
-        return sides
+        return across(plane, self.planes.grid[1], self.depth, self.axis)
 
     def _plane_mean(self, power: Tensor) -> Tensor:
         """Mean of a spectrum across the planes: that of a plane cut out of the volume."""
