@@ -147,7 +147,6 @@ def make_job(
     """
     import torch
 
-    from .noise.censored import Censored
     from .operators.blur import Blur
     from .operators.compose import Compose
     from .operators.downsample import Downsample
@@ -160,10 +159,7 @@ def make_job(
     pixels = np.where(saturated, found.get("saturation", 0.0), pixels).astype(pixels.dtype)
     telling = measured & ~saturated
     noise = recipe.make_noise(*(array.reshape(-1, array.shape[-1]) for array in (pixels, telling)))  # a stack: plane under plane
-    model: NoiseModel = noise
-    if saturated.any():
-        ceiling = torch.as_tensor(np.where(saturated, pixels, np.inf), dtype=torch.float32, device=device)[None, None]
-        model = Censored(noise, ceiling[..., torch.as_tensor(measured, device=device)] if not measured.all() else ceiling)
+    model = _censored(noise, pixels, measured, saturated, device) if saturated.any() else noise
     ready = _psf(psf, recipe, pixels.shape)
     fine = tuple(recipe.upsample * side for side in pixels.shape)
     blur = None if ready is None else Blur(torch.as_tensor(ready.values, dtype=torch.float32, device=device), fine)
@@ -189,6 +185,16 @@ def make_job(
     measurement = Measurement(in_range(intensity), operator, intensity.noise_to_model(model), shape, estimate)
     said = {"psf": list(ready.done)} if ready is not None and ready.done else {}
     return Job(measurement, intensity, noise, blur, fine, {**found, **said})
+
+
+def _censored(noise: NoiseModel, pixels: Array, measured: Array, saturated: Array, device: str) -> NoiseModel:
+    """The same noise, for which a saturated pixel is a lower bound."""
+    import torch
+
+    from .noise.censored import Censored
+
+    ceiling = torch.as_tensor(np.where(saturated, pixels, np.inf), dtype=torch.float32, device=device)[None, None]
+    return Censored(noise, ceiling if measured.all() else ceiling[..., torch.as_tensor(measured, device=device)])
 
 
 def _psf(psf: Any, recipe: Recipe, shape: tuple[int, ...]) -> PSF | None:
