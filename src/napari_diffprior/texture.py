@@ -127,8 +127,8 @@ def _resampled(field: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) ->
     import torch
 
     for axis, sides in ((-2, wanted[0]), (-1, wanted[1] // 2 + 1)):
-        places = (torch.arange(sides, device=field.device) * (grid[axis] / wanted[axis])).round().long()
-        field = field.index_select(axis, places % grid[axis])
+        places = (torch.arange(sides, device=field.device) * (grid[axis] / wanted[axis])).round().long() % grid[axis]
+        field = field.index_select(axis, places.clamp_max(field.shape[axis] - 1))
     return field.reshape(-1, *field.shape[-2:])
 
 
