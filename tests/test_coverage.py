@@ -96,6 +96,9 @@ def test_the_prior_interpolates_in_log_sigma():
     expected = {0.001: 1.0, 0.02: 1.0, (0.02 * 0.2) ** 0.5: 1.5, 0.2: 2.0, 5.0: 2.0}
     for sigma, factor in expected.items():
         assert prior.coverage_factor(sigma) == pytest.approx(factor)
+    assert [prior.coverage_factor(0.2, level=level) for level in (0.3, 0.5, 0.7, 0.9, 0.99)] == pytest.approx(
+        [1.5, 1.5, 1.75, 2, 2]
+    )
     assert prior.coverage_factor(0.02, sharpness=0.95) == pytest.approx(1.0)
     assert prior.coverage_factor(0.02, sharpness=0.4) is None
 

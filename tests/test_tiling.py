@@ -258,5 +258,5 @@ def test_t4_without_overlap_there_are_seams() -> None:
 def test_the_coverage_factor_of_the_prior_shows_through_its_tiles() -> None:
     plain = Patchwise(lambda x, sigma: x)
     assert TiledDenoiser(plain).coverage_factor(0.1) is None
-    plain.coverage_factor = lambda sigma, sharpness: 1 + sigma + sharpness  # type: ignore[attr-defined]
-    assert TiledDenoiser(plain).coverage_factor(0.1, 0.5) == pytest.approx(1.6)
+    plain.coverage_factor = lambda sigma, sharpness, level: 1 + sigma + sharpness + level  # type: ignore[attr-defined]
+    assert TiledDenoiser(plain).coverage_factor(0.1, 0.5, 0.5) == pytest.approx(2.1)

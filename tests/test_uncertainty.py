@@ -75,8 +75,8 @@ def test_trust_has_its_reasons() -> None:
 class Calibrated(GaussianPrior):
     """A prior that says by what its deviations must be multiplied."""
 
-    def coverage_factor(self, sigma: float, sharpness: float) -> float:
-        return 1.5
+    def coverage_factor(self, sigma: float, sharpness: float, level: float) -> float:
+        return 1.5 if level == 0.9 else 1.2
 
 
 def run(prior: Any, **settings: Any) -> Any:
@@ -90,6 +90,10 @@ def test_the_factor_of_the_prior_multiplies_the_deviation() -> None:
     np.testing.assert_allclose(calibrated.std, 1.5 * plain.std, rtol=1e-6)
     np.testing.assert_array_equal(calibrated.mean, plain.mean)
     assert calibrated.provenance["coverage_factor"] == 1.5
+    for level, factor in ((0.99, 1.5), (0.95, 1.5), (0.85, 1.35), (0.75, 1.2), (0.6, 1.2), (0.25, 1.2)):
+        np.testing.assert_allclose(
+            calibrated.quantile(level) - calibrated.mean, factor * (plain.quantile(level) - plain.mean), rtol=1e-3, atol=1e-3
+        )
     assert not plain.calibrated
     assert "not calibrated for coverage" in plain.reason == plain.provenance["not_calibrated"]
     assert calibrated.calibrated is all(0.8 <= misfit <= 1.25 for misfit in calibrated.misfit)

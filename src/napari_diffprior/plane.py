@@ -126,6 +126,8 @@ class PlaneResult:
         What was found out about the plane's data, see ``Job.facts``.
     effective : tuple of float
         Effective number of particles of each sample, see ``State.effective``; empty for methods without particles.
+    factor_50 : float or None
+        Coverage factor for the interval of 50 %.
     """
 
     mean: Array
@@ -137,18 +139,20 @@ class PlaneResult:
     factor: float | None
     facts: dict[str, Any] = field(default_factory=dict)
     effective: tuple[float, ...] = ()
+    factor_50: float | None = None
 
     def quantile(self, level: float) -> Array:
         """Value below which the truth lies with a probability; see ``uncertainty.quantile``."""
         if not self.misfit:
             return self.mean
-        return quantile(level, self.mean, self.std, len(self.misfit), self.samples, self.factor or 1.0)
+        return quantile(level, self.mean, self.std, len(self.misfit), self.samples, self.factor or 1.0, self.factor_50)
 
     def record(self) -> dict[str, Any]:
         """What is said of the plane in the provenance."""
         found: dict[str, Any] = {"noise_sigma": self.noise, "misfit": [round(value, 6) for value in self.misfit]}
         particles = {"effective_particles": [round(value, 3) for value in self.effective]} if self.effective else {}
-        return found | particles | {"calls": self.calls, "coverage_factor": self.factor, **self.facts}
+        factors = {"coverage_factor": self.factor, "coverage_factor_50": self.factor_50}
+        return found | particles | {"calls": self.calls, **factors, **self.facts}
 
 
 def poll(cancelled: Callable[[], bool] | None) -> None:
@@ -209,11 +213,11 @@ def restore_plane(
         misfits.extend(state.misfit.tolist())
         effective.extend([] if state.effective is None else state.effective.tolist())
         calls = state.calls
-    factor = _coverage_factor(engine.denoiser, job.measurement, denoiser)
+    factor, factor_50 = _coverage_factors(engine.denoiser, job.measurement, denoiser)
     samples = np.stack(kept) if kept else np.zeros((0, *job.shape), np.float32)
     std = running.std if factor is None else running.std * np.float32(factor)
     facts = {**job.facts, **_tiles(engine.denoiser), **said}
-    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts, tuple(effective))
+    return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts, tuple(effective), factor_50)
 
 
 def unchanged(image: Array, upsample: int = 1) -> PlaneResult:
@@ -233,15 +237,16 @@ def _tiles(prior: Denoiser) -> dict[str, Any]:
     return {} if ask is None else {"tiles": ask()}
 
 
-def _coverage_factor(prior: Denoiser, measurement: Measurement, denoiser: Denoiser) -> float | None:
-    """What the prior knows of such a measurement; ``denoiser`` is the prior for images of its shape.
+def _coverage_factors(prior: Denoiser, measurement: Measurement, denoiser: Denoiser) -> tuple[float | None, float | None]:
+    """For intervals of 90 and 50 %, what the prior knows of such a measurement; ``denoiser`` is it for images of that shape.
 
     None for volumes: what a PSF hides between planes is not in the samples, and the factors come from planes.
     """
-    if len(measurement.shape) > 3:
-        return None
     ask = getattr(prior, "coverage_factor", None)
-    return None if ask is None else ask(measurement.sigma, measurement.sharpness(denoiser))
+    if ask is None or len(measurement.shape) > 3:
+        return None, None
+    sharpness = measurement.sharpness(denoiser)
+    return ask(measurement.sigma, sharpness, 0.9), ask(measurement.sigma, sharpness, 0.5)
 
 
 def _update(job: Job, state: State, part: int, parts: int, position: Position) -> Update:

@@ -92,8 +92,8 @@ class Restoration:
         --------
         napari_diffprior.uncertainty.quantile : The formulas.
         """
-        factor = self.provenance.get("coverage_factor") or 1.0
-        return quantile(level, self.mean, self.std, self.recipe.samples, self.samples, factor)
+        factor, factor_50 = self.provenance.get("coverage_factor") or 1.0, self.provenance.get("coverage_factor_50")
+        return quantile(level, self.mean, self.std, self.recipe.samples, self.samples, factor, factor_50)
 
 
 class Canvas:
@@ -145,13 +145,18 @@ def _spread_of(recipe: Recipe) -> str:
     return f"{recipe.sampler} is a point estimate: its samples differ by chance alone" if is_point else ""
 
 
+def _all_known(factors: Sequence[float | None]) -> float | None:
+    """Mean of the factors of all planes; None if one of them has none."""
+    known = [factor for factor in factors if factor is not None]
+    return sum(known) / len(known) if len(known) == len(factors) else None
+
+
 def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any]]], recipe: Recipe) -> dict[str, Any]:
     """What is said of all planes together, and of each where there are several; JSON types."""
     restored = [record for _, record in records if record["misfit"]]
     if not restored:
         raise ValueError("the image is constant: there is nothing to restore.")
-    factors = [record["coverage_factor"] for record in restored if record["coverage_factor"] is not None]
-    known = sum(factors) / len(factors) if len(factors) == len(restored) else None
+    known, narrow = (_all_known([record.get(key) for record in restored]) for key in ("coverage_factor", "coverage_factor_50"))
     misfits = [value for record in restored for value in record["misfit"]]
     particles = [record[PARTICLES] for record in restored if PARTICLES in record]
     summary = {
@@ -160,6 +165,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
         "misfit": [round(float(value), 6) for value in np.mean([record["misfit"] for record in restored], axis=0)],
         "calls": max(record["calls"] for record in restored),
         "coverage_factor": known,
+        "coverage_factor_50": narrow,
         "not_calibrated": _spread_of(recipe) or trust(misfits, recipe.samples, known),
         **({PARTICLES: [round(float(value), 3) for value in np.mean(particles, axis=0)]} if particles else {}),
         **{name: sum(r.get(name, 0) for r in restored) for name in COUNTED if any(name in r for r in restored)},

@@ -133,10 +133,10 @@ class TiledDenoiser:
         """Error covariance of the inner prior."""
         return self.inner.error(sigma, shape, like)
 
-    def coverage_factor(self, sigma: float, sharpness: float = 1.0) -> float | None:
+    def coverage_factor(self, sigma: float, sharpness: float = 1.0, level: float = 0.9) -> float | None:
         """Coverage factor of the inner prior; None if it has none."""
         ask = getattr(self.inner, "coverage_factor", None)
-        return None if ask is None else ask(sigma, sharpness)
+        return None if ask is None else ask(sigma, sharpness, level)
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Blend of the denoised tiles, shape of x; differentiable in x."""

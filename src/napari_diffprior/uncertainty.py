@@ -100,7 +100,9 @@ def interval_scale(samples: int, level: float = 0.9) -> float:
     return float(stdtrit(samples // 2, (1 + level) / 2))
 
 
-def quantile(level: float, mean: Array, std: Array, count: int, samples: Array, factor: float = 1.0) -> Array:
+def quantile(
+    level: float, mean: Array, std: Array, count: int, samples: Array, factor: float = 1.0, factor_50: float | None = None
+) -> Array:
     """Value below which the truth lies with a probability.
 
     With 19 samples or more at hand, it comes from these, at the positions k / (N + 1): a further draw lies below
@@ -117,7 +119,9 @@ def quantile(level: float, mean: Array, std: Array, count: int, samples: Array, 
     samples : ndarray, shape (N, ...) or (0, ...)
         The samples, if they were kept.
     factor : float
-        What the samples' deviations from the mean are multiplied by.
+        What the samples' deviations from the mean are multiplied by, for the interval of 90 % and wider ones.
+    factor_50 : float, optional
+        The same for the interval of 50 % and narrower ones, linear in the level between; by default ``factor``.
 
     Raises
     ------
@@ -128,11 +132,13 @@ def quantile(level: float, mean: Array, std: Array, count: int, samples: Array, 
         raise ValueError(f"a quantile lies between 0 and 1, not at {level}.")
     if count < 2:
         raise ValueError("quantiles need two samples or more: set samples = 16, for example.")
+    central = abs(2 * level - 1)
+    own = float(np.interp(central, (0.5, 0.9), (factor if factor_50 is None else factor_50, factor)))
     if len(samples) >= EMPIRICAL:
-        found: Array = mean + factor * (np.quantile(samples, level, axis=0, method="weibull").astype(np.float32) - mean)
+        found: Array = mean + own * (np.quantile(samples, level, axis=0, method="weibull").astype(np.float32) - mean)
         return found
-    width = math.copysign(interval_scale(count, abs(2 * level - 1)), level - 0.5) if level != 0.5 else 0.0
-    gaussian: Array = mean + np.float32(width) * std
+    width = math.copysign(interval_scale(count, central), level - 0.5) if level != 0.5 else 0.0
+    gaussian: Array = mean + np.float32(width * own / factor) * std
     return gaussian
 
 

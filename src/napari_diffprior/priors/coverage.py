@@ -59,16 +59,21 @@ class CoverageTable:
         }
         return columns | ({"blurred": [table.to_json() for table in self.blurred]} if self.blurred else {})
 
-    def at(self, sigma: float, sharpness: float = 1.0) -> float | None:
+    def at(self, sigma: float, sharpness: float = 1.0, level: float = 0.9) -> float | None:
         """Factor at a noise level, linear in the logarithms of sigma and sharpness; the nearest level's outside.
 
-        None if the operator passes less than half of the detail that the widest blur did.
+        Between the intervals of 50 and 90 % it is linear in ``level``, and beyond them it is that of the nearer one. None if
+        the operator passes less than half of the detail that the widest blur did.
         """
         tables = (self, *self.blurred)
         lost = [table._between(sigma, -np.log(table.sharpness or 1.0)) for table in tables]
         if sharpness < BEYOND * math.exp(-lost[-1]):
             return None
-        return float(np.interp(-math.log(sharpness), lost, [table._between(sigma, table.factor) for table in tables]))
+        return float(np.interp(-math.log(sharpness), lost, [table._of_level(sigma, level) for table in tables]))
+
+    def _of_level(self, sigma: float, level: float) -> float:
+        narrow, wide = (self._between(sigma, factors) for factors in (self.factor_50 or self.factor, self.factor))
+        return float(np.interp(level, (0.5, 0.9), (narrow, wide)))
 
     def _between(self, sigma: float, values: Any) -> float:
         return float(np.interp(math.log(sigma), np.log(self.sigmas), np.broadcast_to(values, len(self.sigmas))))

@@ -110,7 +110,7 @@ class NetworkPrior:
 
         return (self.spectrum or white_spectrum(self.sigma_min, self.sigma_max)).covariance(sigma, shape, like)
 
-    def coverage_factor(self, sigma: float, sharpness: float = 1.0) -> float | None:
+    def coverage_factor(self, sigma: float, sharpness: float = 1.0, level: float = 0.9) -> float | None:
         """Factor on the standard deviation between samples; None if it was not measured for such data.
 
         Parameters
@@ -119,8 +119,10 @@ class NetworkPrior:
             Standard deviation of the measurement's noise, model units, above 0.
         sharpness : float
             Share of the fine detail that the measurement passes, see ``Measurement.sharpness``.
+        level : float
+            Share of the cases in which the interval must hold the truth.
         """
-        return None if self.coverage is None else self.coverage.at(sigma, sharpness)
+        return None if self.coverage is None else self.coverage.at(sigma, sharpness, level)
 
 
 def round_weights(network: Any) -> None:
