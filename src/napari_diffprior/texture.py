@@ -19,6 +19,7 @@ SPREAD = 5.0  # of the factor among images, as a standard deviation, where pixel
 HIDDEN = 20.0  # times as much at most, where a blur hides structure
 ALIKE = 0.4  # difference of neighbouring factors, as a share of their spread
 LARGEST = 100.0  # factor
+DOUBT = 0.1  # of the power of the noise, which is not known better
 BLOCK = 512  # longest side in pixels of what a periodogram is made of
 
 
@@ -28,8 +29,8 @@ def follow_texture(residual: Tensor, weights: float | Tensor, operator: Any, err
     In units of the noise the residual has the power 1 + k t, where t = |H|^2 P / V is what the error P of held-out images
     adds to the noise V. k is the posterior mean of a Gaussian field on rings and directions: it is the ``overall`` factor
     +- ``SPREAD`` / |H|, because what a blur hides no earlier step could correct; neighbours are alike; and the noise of the
-    periodogram is that of its number of frequencies. Gaps spread the excess over all frequencies, as if they lay at random.
-    See docs/decisions/0016.
+    periodogram is that of its number of frequencies, and ``DOUBT``. Gaps spread the excess over all frequencies, as if they
+    lay at random. See docs/decisions/0016.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def follow_texture(residual: Tensor, weights: float | Tensor, operator: Any, err
     level = (power.sum(1) @ twice)[:, None] / math.prod(block) - 1
     excess = (mean(power - 1) - (1 - kept) * level) / kept
     expected = mean(_resampled(typical * passed, grid, block)).clamp_min(1e-9)
-    chance = 2 / (frequencies * measured) * ((1 + expected) / (kept * expected)) ** 2
+    chance = (2 / (frequencies * measured) + DOUBT**2) * ((1 + expected) / (kept * expected)) ** 2
     visible = mean(_resampled(response, grid, block)).clamp_min(HIDDEN**-2).sqrt()
     overall = overall[:, None]
     # In float64, which not every device has.
