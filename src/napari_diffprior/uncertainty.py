@@ -100,6 +100,11 @@ def interval_scale(samples: int, level: float = 0.9) -> float:
     return float(stdtrit(samples // 2, (1 + level) / 2))
 
 
+def factor_at(level: float, factor_50: float, factor_90: float) -> float:
+    """Coverage factor of a central interval: linear in its level from 50 to 90 %, beyond them that of the nearer one."""
+    return float(np.interp(level, (0.5, 0.9), (factor_50, factor_90)))
+
+
 def quantile(
     level: float, mean: Array, std: Array, count: int, samples: Array, factor: float = 1.0, factor_50: float | None = None
 ) -> Array:
@@ -121,7 +126,7 @@ def quantile(
     factor : float
         What the samples' deviations from the mean are multiplied by, for the interval of 90 % and wider ones.
     factor_50 : float, optional
-        The same for the interval of 50 % and narrower ones, linear in the level between; by default ``factor``.
+        The same for the interval of 50 % and narrower ones, see ``factor_at``; by default ``factor``.
 
     Raises
     ------
@@ -133,7 +138,7 @@ def quantile(
     if count < 2:
         raise ValueError("quantiles need two samples or more: set samples = 16, for example.")
     central = abs(2 * level - 1)
-    own = float(np.interp(central, (0.5, 0.9), (factor if factor_50 is None else factor_50, factor)))
+    own = factor_at(central, factor if factor_50 is None else factor_50, factor)
     if len(samples) >= EMPIRICAL:
         found: Array = mean + own * (np.quantile(samples, level, axis=0, method="weibull").astype(np.float32) - mean)
         return found

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..uncertainty import factor_at
+
 COLUMNS = ("sigmas", "sharpness", "factor", "factor_50", "covered")
 BEYOND = 0.5  # an operator may pass this share of what the widest blur of the table passed
 
@@ -62,8 +64,8 @@ class CoverageTable:
     def at(self, sigma: float, sharpness: float = 1.0, level: float = 0.9) -> float | None:
         """Factor at a noise level, linear in the logarithms of sigma and sharpness; the nearest level's outside.
 
-        Between the intervals of 50 and 90 % it is linear in ``level``, and beyond them it is that of the nearer one. None if
-        the operator passes less than half of the detail that the widest blur did.
+        For the interval of a ``level``, see ``uncertainty.factor_at``. None if the operator passes less than half of the detail
+        that the widest blur did.
         """
         tables = (self, *self.blurred)
         lost = [table._between(sigma, -np.log(table.sharpness or 1.0)) for table in tables]
@@ -73,7 +75,7 @@ class CoverageTable:
 
     def _of_level(self, sigma: float, level: float) -> float:
         narrow, wide = (self._between(sigma, factors) for factors in (self.factor_50 or self.factor, self.factor))
-        return float(np.interp(level, (0.5, 0.9), (narrow, wide)))
+        return factor_at(level, narrow, wide)
 
     def _between(self, sigma: float, values: Any) -> float:
         return float(np.interp(math.log(sigma), np.log(self.sigmas), np.broadcast_to(values, len(self.sigmas))))
