@@ -113,22 +113,22 @@ def prior_table(collections: Mapping[str, Sequence[Path]], settings: PriorBench,
 
 
 def unseen_pictures(paths: Sequence[Path], size: int, count: int) -> list[Array]:
-    """One crop of each of so many images, evenly chosen, model units; images related to training images are left out.
+    """Crops in model units, evenly chosen: the middle one of each image, or of all crops where there are too few images.
+
+    Images related to training images are left out.
 
     Raises
     ------
     ValueError
-        If there are fewer.
+        If there are fewer crops.
     """
     images = [image for image in read_folder(paths, size)[0] if family(image.source) not in _trained_on(image)]
-    found = [crop for image in images if (crop := _middle(crops(np.asarray(image.pixels, np.float64), size))) is not None]
-    if len(found) < count:
-        raise ValueError(f"there are {len(found)} pictures of {size} x {size} pixels, not {count}: set --images {len(found)}.")
-    return [RANGE * found[int((number + 0.5) * len(found) / count)] - 1 for number in range(count)]
-
-
-def _middle(found: Sequence[Array]) -> Array | None:
-    return found[len(found) // 2] if found else None
+    found = [cut for image in images if (cut := crops(np.asarray(image.pixels, np.float64), size))]
+    single = len(found) >= count
+    chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
+    if len(chosen) < count:
+        raise ValueError(f"there are {len(chosen)} crops of {size} x {size} pixels, not {count}: set --images {len(chosen)}.")
+    return [RANGE * chosen[int((number + 0.5) * len(chosen) / count)] - 1 for number in range(count)]
 
 
 def _trained_on(image: TrainingImage) -> set[str]:
