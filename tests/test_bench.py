@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_diffprior import cli
 from napari_diffprior.bench.baselines import baselines
@@ -114,7 +115,9 @@ def test_pictures_are_crops_of_the_package_or_of_files(tmp_path):
     first, last = clean_pictures(size=128, count=2)
     assert first.shape == last.shape == (128, 128)
     assert not np.array_equal(first, last)
-    np.save(tmp_path / "big.npy", np.random.default_rng(0).random((70, 140)))
+    smooth = gaussian_filter(np.random.default_rng(0).standard_normal((70, 210)), 3)
+    smooth[:, 142:] += 0.1 * np.ptp(smooth) * np.random.default_rng(1).standard_normal((70, 68))  # noise that nobody can restore
+    np.save(tmp_path / "big.npy", smooth)
     assert len(clean_pictures([tmp_path], size=64, count=2)) == 2
     for paths, size, count, sentence in (
         ([tmp_path], 64, 3, "there are 2 crops"),

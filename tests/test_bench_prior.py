@@ -36,8 +36,14 @@ def test_related_pictures_are_left_out(folder, tmp_path):
         table = csv.writer(stream)
         table.writerows([("split", "file", "collection", "source"), *((s, f, "c", source) for s, f, source in rows)])
     assert len(bench.unseen_pictures([tmp_path], 64, 3)) == 3  # the first has a sister that was trained on
-    with pytest.raises(ValueError, match="there are 3 pictures of 64 x 64 pixels, not 4: set --images 3"):
+    with pytest.raises(ValueError, match="there are 3 crops of 64 x 64 pixels, not 4: set --images 3"):
         bench.unseen_pictures([tmp_path], 64, 4)
+
+
+def test_few_pictures_give_several_crops(folder):
+    assert len({crop.tobytes() for crop in bench.unseen_pictures([folder], 32, 10)}) == 10
+    with pytest.raises(ValueError, match="there are 16 crops of 32 x 32 pixels, not 17: set --images 16"):
+        bench.unseen_pictures([folder], 32, 17)
 
 
 def test_a_baseline_helps_and_a_border_matters(folder):

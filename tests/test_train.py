@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -187,44 +186,6 @@ def test_patches_cut_by_other_processes_are_the_same(folder):
     assert [tuple(patches.shape) for patches in here] == [(2, 1, 64, 64), (8, 1, 32, 32)] * 2
     assert all((one == other).all() for one, other in zip(here, there, strict=True))
     assert feed.cutters("cpu", 1) == 0 < feed.cutters("cuda", 64)
-
-
-def test_the_target_in_little_noise_is_the_image_itself():
-    draw = torch.Generator().manual_seed(0)
-    candidates = torch.randn(6, 1, 3, 3, generator=draw)
-    noisy = candidates[:2] + 0.003 * torch.randn(2, 1, 3, 3, generator=draw)
-    torch.testing.assert_close(loop.expected(noisy, torch.full((2,), 0.003), candidates), candidates[:2], rtol=0, atol=0)
-
-
-def test_the_target_teaches_the_same_as_single_images():
-    """Whatever the candidates are, the mean of the target at a noisy image is E[x0 | noisy]: here x0 is -1 or 1."""
-    draw = torch.Generator().manual_seed(0)
-    count, level = 4000, 1.5
-    clean, others = (torch.randint(0, 2, (count, size), generator=draw) * 2.0 - 1 for size in (1, 3))
-    noisy = clean + level * torch.randn(count, 1, generator=draw)
-    found = torch.cat(
-        [
-            loop.expected(
-                noisy[i : i + 1, None, None], torch.tensor([level]), torch.cat([clean[i], others[i]])[:, None, None, None]
-            )
-            for i in range(count)
-        ]
-    ).flatten()
-    exact = torch.tanh(noisy[:, 0] / level**2)
-    for low, high in ((-9, -1), (-1, 1), (1, 9)):
-        here = (noisy[:, 0] > low) & (noisy[:, 0] <= high)
-        off, scatter = (found - exact)[here], (clean[:, 0] - exact)[here]
-        assert abs(float(off.mean())) < 4 * float(off.std()) / math.sqrt(int(here.sum()))
-        assert float(off.std()) < 0.8 * float(scatter.std())
-
-
-def test_other_patches_depend_on_the_step_alone(folder):
-    images, _ = data.read_folder([folder], 32)
-    others = feed.Others(images, QUICK)
-    first, later = others.at(0, 32), others.at(feed.EXCHANGE, 32)
-    assert first.shape == (feed.OTHERS, 1, 32, 32)
-    assert (feed.Others(images, QUICK).at(feed.EXCHANGE - 1, 32) == first).all()
-    assert not (first == later).all()
 
 
 def test_one_command_makes_a_prior(folder, tmp_path):

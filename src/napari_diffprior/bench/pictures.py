@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..noise.estimate import estimate_sigma
 from ..samples import bpae
 from ..train.data import read_folder
+from ..train.loop import TrainSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -17,6 +19,8 @@ Array = np.ndarray[Any, Any]
 SMALLEST = 64
 # A crop whose range is below this share of its picture's shows next to nothing.
 _EMPTY = 0.1
+# A truth with more noise than this share of its range is none: what training leaves out of its images.
+NOISE_LIMIT = TrainSettings().noise_limit
 
 
 def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) -> list[Array]:
@@ -55,8 +59,12 @@ def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) 
 
 
 def crops(picture: Array, size: int) -> list[Array]:
-    """Crops side by side, as many as fit, centred in the picture; without those that are as good as empty."""
+    """Crops side by side, as many as fit, centred in the picture; without those that are as good as empty or noise themselves."""
     first = [(length % size) // 2 for length in picture.shape]
     tops, lefts = (range(start, length - size + 1, size) for start, length in zip(first, picture.shape, strict=True))
     found = [picture[top : top + size, left : left + size] for top in tops for left in lefts]
-    return [crop for crop in found if np.ptp(crop) > _EMPTY * np.ptp(picture)]
+    return [crop for crop in found if np.ptp(crop) > _EMPTY * np.ptp(picture) and _own_noise(crop) <= NOISE_LIMIT * np.ptp(crop)]
+
+
+def _own_noise(crop: Array) -> float:
+    return estimate_sigma(crop.astype(np.float32), np.ones(crop.shape, bool))

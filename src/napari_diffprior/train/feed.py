@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-OTHERS, EXCHANGE = 256, 150  # patches of a size, and the steps after which others take their place
-
-
 class Batches:
     """The batch of each step by its number; it depends on the step alone, so a resumed run sees what it would have seen.
 
@@ -36,27 +33,6 @@ class Batches:
         patch = patch_of(self.settings, step)
         count = max(1, self.settings.pixels // patch**2 // self.world)
         return batch(self.images, patch, count, [self.settings.seed, step, self.rank])
-
-
-class Others:
-    """Other clean patches that a noisy one might be, for the target of the training; like batches they depend on the step alone.
-
-    Parameters
-    ----------
-    images : sequence of TrainingImage
-    settings : TrainSettings
-    """
-
-    def __init__(self, images: Sequence[TrainingImage], settings: TrainSettings) -> None:
-        self.images, self.settings = images, settings
-        self._found: dict[int, tuple[int, Tensor]] = {}
-
-    def at(self, step: int, side: int) -> Tensor:
-        """Patches of shape (N, 1, side, side), model range; the same ones for many steps."""
-        turn = step // EXCHANGE
-        if side not in self._found or self._found[side][0] != turn:
-            self._found[side] = turn, batch(self.images, side, OTHERS, [self.settings.seed, 2, turn, side])
-        return self._found[side][1]
 
 
 class _From:

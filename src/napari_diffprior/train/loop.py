@@ -41,12 +41,6 @@ class TrainSettings:
     from_prior: Annotated[str | None, Ui("Fine-tune", "prior whose weights the training starts from; empty: from nothing")] = None
     learning_rate: Annotated[float, Gt(0), Le(0.1), Ui("Learning rate", "peak of AdamW's learning rate")] = 6e-4
     ema: Annotated[float, Ge(0), Le(1), Ui("EMA", "decay of the averaged weights in one step")] = 0.999
-    wide: Annotated[
-        float,
-        Ge(0),
-        Le(1),
-        Ui("High noise", "share of patches with a noise level from the whole range, the others have little; for made-up images"),
-    ] = 1 / 6
     held_out: Annotated[float, Gt(0), Le(0.5), Ui("Held out", "share of the sources kept for calibration")] = 0.06
     noise_limit: Annotated[
         float, Gt(0), Ui("Noise limit", "share of an image's range; noisier images are reduced in size or left out")
@@ -99,35 +93,23 @@ def make_scheduler() -> Any:
     return DDPMScheduler(beta_start=1e-5, beta_end=0.02, prediction_type="v_prediction", clip_sample=False)
 
 
-def draw_sigma(count: int, table: SigmaTable, generator: Any, wide: float) -> Tensor:
-    """Training noise levels: mostly log-normal around 0.25, a share log-uniform over the whole table."""
+def draw_sigma(count: int, table: SigmaTable, generator: Any) -> Tensor:
+    """Training noise levels: mostly log-normal around 0.25, a sixth log-uniform over the whole table."""
     import torch
 
     usual = torch.randn(count, generator=generator) * 1.5 - 1.4
     low, high = math.log(table.sigma_min), math.log(table.sigma_max)
-    even = low + (high - low) * torch.rand(count, generator=generator)
-    pick = torch.rand(count, generator=generator) < wide
-    return torch.where(pick, even, usual).clamp(low, high).exp()
+    wide = low + (high - low) * torch.rand(count, generator=generator)
+    pick = torch.rand(count, generator=generator) < 1 / 6
+    return torch.where(pick, wide, usual).clamp(low, high).exp()
 
 
-def expected(noisy: Tensor, sigma: Tensor, candidates: Tensor) -> Tensor:
-    """E[x0 | noisy] where x0 is one of the candidates, all equally likely; the true ones must be among them.
-
-    As a target it teaches the same as the single true image, without its chance where the noise hides which one it was:
-    at high noise brightness is learned in few steps (Xu, Tong & Jaakkola 2023, Stable target field, section 3).
-    """
-    from ..priors.analytic import GaussianMixturePrior
-
-    points = candidates.flatten(1)
-    return GaussianMixturePrior(points, points.new_ones(len(points)), variance=0.0)(noisy, sigma)
-
-
-def velocity_loss(network: Any, noisy: Tensor, clean: Tensor, sigma: Tensor, table: SigmaTable) -> Tensor:
+def velocity_loss(network: Any, clean: Tensor, noise: Tensor, sigma: Tensor, table: SigmaTable) -> Tensor:
     """Squared error of the velocity (Salimans & Ho 2022, section 4), mean over pixels, one value per image."""
     level = sigma.view(-1, 1, 1, 1)
     scale = 1 / (1 + level**2).sqrt()
-    target = scale * ((noisy - clean) / level - level * clean)
-    output = network(scale * noisy, table.timestep(sigma)).sample
+    target = scale * (noise - level * clean)
+    output = network(scale * (clean + level * noise), table.timestep(sigma)).sample
     loss: Tensor = (output.float() - target).square().mean((1, 2, 3))
     return loss
 

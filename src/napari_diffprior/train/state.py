@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..rng import stream_seed
 from .data import TrainingImage, batch
-from .feed import Others, batches, cutters
+from .feed import batches, cutters
 from .loop import (
     Event,
     Progress,
     TrainSettings,
     draw_sigma,
-    expected,
     learning_rate,
     make_network,
     make_scheduler,
@@ -97,22 +96,20 @@ class Run:
                 value.copy_(weights[key])
                 self.average[key].copy_(weights[key])
 
-    def _noisy(self, clean: Tensor, key: int) -> tuple[Tensor, Tensor]:
-        """A batch with noise, and its noise levels; on a GPU the noise is drawn there, as the CPU could not keep up."""
+    def _noise(self, clean: Tensor, key: int) -> tuple[Tensor, Tensor]:
+        """Noise and noise levels for a batch; on a GPU the noise is drawn there, as the CPU could not keep up."""
         import torch
 
         generator = torch.Generator().manual_seed(key)
-        sigma = draw_sigma(len(clean), self.table, generator, self.settings.wide).to(clean.device)
+        sigma = draw_sigma(len(clean), self.table, generator).to(clean.device)
         if clean.device.type == "cuda":
             generator = torch.Generator(clean.device).manual_seed(key)
-        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-        return clean + sigma.view(-1, 1, 1, 1) * noise, sigma
+        return torch.randn(clean.shape, generator=generator, device=clean.device), sigma
 
     def batches(self, images: Sequence[TrainingImage]) -> Iterator[Tensor]:
         """Patches of this process for the next step, the one after it, and so on without end."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         workers = cutters(self.accelerator.device.type, world)
-        self.others = Others(images, self.settings)
         return batches(images, self.settings, self.progress.step, rank, world, workers)
 
     def step(self, clean: Tensor) -> Tensor:
@@ -122,13 +119,11 @@ class Run:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         count = len(clean)
         clean = clean.to(self.accelerator.device, memory_format=torch.channels_last, non_blocking=True)
-        noisy, sigma = self._noisy(clean, stream_seed(self.settings.seed, self.progress.step, rank))
-        others = self.others.at(self.progress.step, clean.shape[-1]).to(clean.device)
-        target = expected(noisy, sigma, torch.cat([clean, others]))
+        noise, sigma = self._noise(clean, stream_seed(self.settings.seed, self.progress.step, rank))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.progress)
         with torch.autocast(clean.device.type, torch.bfloat16):
-            loss = velocity_loss(self.model, noisy, target, sigma, self.table).mean()
+            loss = velocity_loss(self.model, clean, noise, sigma, self.table).mean()
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -160,10 +155,10 @@ class Run:
         import torch
 
         clean = batch(held, min(self.settings.patches), count, [1], augment=False).to(self.accelerator.device)
-        noisy, sigma = self._noisy(clean, 1)
+        noise, sigma = self._noise(clean, 1)
         network = self.averaged_network()
         with torch.no_grad(), torch.autocast(clean.device.type, torch.bfloat16):
-            losses = velocity_loss(network, noisy, clean, sigma, self.table)
+            losses = velocity_loss(network, clean, noise, sigma, self.table)
         where = {"step": self.progress.step, "seconds": round(self.progress.seconds)}
         event: Event = {"event": "validation", **where, "loss": float(losses.mean())}
         self.progress.history.append(event)
