@@ -24,7 +24,7 @@ NOISE_LIMIT = TrainSettings().noise_limit
 
 
 def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) -> list[Array]:
-    """Square crops that do not overlap, spread evenly over all that there are.
+    """Square crops that do not overlap, of as many different pictures as there are.
 
     Parameters
     ----------
@@ -50,12 +50,24 @@ def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) 
             raise ValueError(f"there is no file or folder {path}.")
     if size < SMALLEST or count < 1:
         raise ValueError(f"a benchmark needs one picture or more of at least {SMALLEST} pixels, not {count} of {size}.")
-    pictures = [image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]]
-    found = [crop for picture in pictures for crop in crops(np.asarray(picture, np.float64), size)]
-    if len(found) < count:
-        raise ValueError(f"there are {len(found)} crops of {size} x {size} pixels, not {count}: choose fewer, or a smaller size.")
-    middles = (np.arange(count) + 0.5) * len(found) / count
-    return [found[int(middle)] for middle in middles]
+    return spread([image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]], size, count)
+
+
+def spread(pictures: Sequence[Array], size: int, count: int) -> list[Array]:
+    """Crops evenly chosen: the middle one of so many pictures, or of the crops of all where there are too few pictures.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer crops.
+    """
+    found = [cut for picture in pictures if (cut := crops(np.asarray(picture, np.float64), size))]
+    single = len(found) >= count
+    chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
+    if len(chosen) < count:
+        found_so = f"there are {len(chosen)} crops of {size} x {size} pixels, not {count}"
+        raise ValueError(f"{found_so}: set --images {len(chosen)} or a smaller --size.")
+    return [chosen[int((number + 0.5) * len(chosen) / count)] for number in range(count)]
 
 
 def crops(picture: Array, size: int) -> list[Array]:

@@ -14,7 +14,7 @@ from ..metrics import psnr
 from ..registry import nearest
 from ..train.data import TrainingImage, family, read_folder
 from .baselines import baselines
-from .pictures import crops
+from .pictures import spread
 from .tables import Column
 from .tasks import Task, make_task
 
@@ -113,9 +113,7 @@ def prior_table(collections: Mapping[str, Sequence[Path]], settings: PriorBench,
 
 
 def unseen_pictures(paths: Sequence[Path], size: int, count: int) -> list[Array]:
-    """Crops in model units, evenly chosen: the middle one of each image, or of all crops where there are too few images.
-
-    Images related to training images are left out.
+    """Crops as `spread` chooses them, in model units; images related to training images are left out.
 
     Raises
     ------
@@ -123,12 +121,7 @@ def unseen_pictures(paths: Sequence[Path], size: int, count: int) -> list[Array]
         If there are fewer crops.
     """
     images = [image for image in read_folder(paths, size)[0] if family(image.source) not in _trained_on(image)]
-    found = [cut for image in images if (cut := crops(np.asarray(image.pixels, np.float64), size))]
-    single = len(found) >= count
-    chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
-    if len(chosen) < count:
-        raise ValueError(f"there are {len(chosen)} crops of {size} x {size} pixels, not {count}: set --images {len(chosen)}.")
-    return [RANGE * chosen[int((number + 0.5) * len(chosen) / count)] - 1 for number in range(count)]
+    return [RANGE * crop - 1 for crop in spread([image.pixels for image in images], size, count)]
 
 
 def _trained_on(image: TrainingImage) -> set[str]:
