@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -19,9 +20,11 @@ from skimage.io import imsave
 from napari_diffprior import cli
 from napari_diffprior.io import Calibration, write_tiff, write_zarr
 from napari_diffprior.noise.estimate import estimate_sigma
+from napari_diffprior.priors.analytic import StationaryPrior
 from napari_diffprior.priors.store import WEIGHTS, load_prior
 from napari_diffprior.train import data, feed, loop
 from napari_diffprior.train.command import recalibrate, train_prior
+from napari_diffprior.train.sampling import draw_samples
 from napari_diffprior.train.state import FILE, Run
 
 
@@ -195,6 +198,8 @@ def test_one_command_makes_a_prior(folder, tmp_path):
     card = json.loads((tmp_path / "blobs" / "prior.json").read_text())
     assert card["licence"] == "CC0-1.0"
     assert card["patch"] == [32, 32]
+    kept, _ = data.hold_out(data.read_folder([folder], 32, QUICK.noise_limit)[0], QUICK.held_out)
+    assert card["trained_on"] == data.statistics(data.batch(kept, 32, 1024, [QUICK.seed]))
     prior = load_prior(tmp_path / "blobs")
     assert prior.spectrum is not None
     rms = np.array(card["error_rms"])
@@ -363,6 +368,17 @@ def test_large_patches_come_from_images_that_hold_them(tmp_path):
     rng = np.random.default_rng(0)
     images = [data.TrainingImage(rng.random((side, side), np.float32), str(side), tmp_path) for side in (16, 16, 64)]
     assert data.batch(images, 32, 5, [0]).shape == (5, 1, 32, 32)
+
+
+def test_made_up_images_have_the_spectrum_of_the_prior() -> None:
+    grid = (16, 16)
+    down, across = torch.fft.fftfreq(16, dtype=torch.float64)[:, None], torch.fft.fftfreq(16, dtype=torch.float64)
+    power = 2e-3 / (down.square() + across.square() + 0.01)
+    prior = StationaryPrior(power[:, :9].float(), grid, sigma_min=0.003, sigma_max=150.0)
+    found = torch.fft.fft2(torch.from_numpy(draw_samples(prior, 2000, 16, batch=500))[:, 0]).abs().square().mean(0) / 256
+    ratio = (found / power).sqrt()
+    assert 0.97 < float((found.mean() / power.mean()).sqrt()) < 1.04  # Euler's method with as many steps: 0.89
+    assert 0.9 < float(ratio.min()) < float(ratio.max()) < 1.1
 
 
 def test_the_card_says_from_what_a_training_started() -> None:

@@ -14,7 +14,7 @@ from ..priors.spectrum import SpectrumTable, radial_power
 from ..priors.store import write_spectrum
 from ..rng import stream_seed
 from .coverage import SIGMAS, coverage_table, tasks_of
-from .data import TrainingImage, batch
+from .data import TrainingImage, batch, statistics
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ def calibrate(
     spectrum = error_spectrum(prior, clean, seed=seed, device=device)
     prior.spectrum = spectrum
     found: dict[str, Any] = {
-        "data": {"mean": round(float(clean.mean()), 4), "std": round(float(clean.std()), 4)},
+        "data": statistics(clean),
         "error_spectrum": write_spectrum(spectrum),
         "error_rms": [float(f"{spectrum.error_rms(float(sigma)):.4g}") for sigma in spectrum.sigmas[:-1]],
     }

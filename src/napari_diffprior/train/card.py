@@ -78,9 +78,10 @@ def _data(facts: dict[str, Any]) -> list[str]:
         return []
     rows = [(row["collection"], row["licence"], row["images"]) for row in facts["collections"]]
     held = f"{facts['held_out_images']} more images, from other sources, were held out for the calibration."
-    known = facts.get("data")
-    spread = [] if known is None else ["", f"Mean {known['mean']:.3f}, standard deviation {known['std']:.3f} of their patches."]
-    return ["", "## Data", "", *_table(("collection", "licence", "images"), rows), "", held, *spread]
+    known = {"trained on": facts.get("trained_on"), "held out": facts.get("data")}
+    spread = [f"of the patches {name} {found['mean']:.3f} +- {found['std']:.3f}" for name, found in known.items() if found]
+    lines = ["", f"Mean and standard deviation {', '.join(spread)}."] if spread else []
+    return ["", "## Data", "", *_table(("collection", "licence", "images"), rows), "", held, *lines]
 
 
 def _calibration(facts: dict[str, Any]) -> list[str]:

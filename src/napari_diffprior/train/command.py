@@ -11,10 +11,11 @@ from typing import Any
 
 from ..params import from_dict, to_dict
 from .card import collections
-from .data import TrainingImage, hold_out, read_folder
+from .data import TrainingImage, batch, hold_out, read_folder, statistics
 from .loop import Event, TrainSettings, train, write_json
 
 FEWEST, FEWEST_TUNED = 500, 50
+PATCHES = 1024  # for the statistics of what was learned from
 
 
 def train_prior(
@@ -74,6 +75,11 @@ def train_prior(
     emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
 
 
+def learned_from(images: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, float]:
+    """Statistics of the patches that a training sees: what the prior makes up should have the same."""
+    return statistics(batch(images, settings.patches[-1], PATCHES, [settings.seed]))
+
+
 def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, Any]:
     """What a training has seen and done, for the card."""
     progress = run.progress
@@ -81,6 +87,7 @@ def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage
         "machine": _machine(run.accelerator.device.type, run.accelerator.num_processes),
         "collections": collections(kept),
         "images": len(kept),
+        "trained_on": learned_from(kept, settings),
         "held_out_images": len(held),
         "patches_seen": progress.images,
         "steps": progress.step,

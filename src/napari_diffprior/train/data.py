@@ -280,3 +280,8 @@ def batch(images: Sequence[TrainingImage], patch: int, size: int, key: Sequence[
     images = [image for image in images if min(image.shape) >= patch]
     chosen = rng.choice(len(images), size, p=chances(images))
     return torch.from_numpy(np.stack([cut(images[i].pixels, patch, rng, augment) for i in chosen]))[:, None]
+
+
+def statistics(patches: Tensor) -> dict[str, float]:
+    """Mean and standard deviation of all pixels, as the card has them."""
+    return {"mean": round(float(patches.mean()), 4), "std": round(float(patches.std()), 4)}

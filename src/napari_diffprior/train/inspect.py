@@ -40,7 +40,9 @@ def describe(name: str) -> tuple[list[str], dict[str, Any]]:
         ]
     else:
         lines += ["", "It has no calibration: its error is taken as white, and its deviations are not calibrated."]
-    facts |= {key: info.card[key] for key in ("coverage", "data", "collections", "command", "seconds") if key in info.card}
+    facts |= {
+        key: info.card[key] for key in ("coverage", "trained_on", "data", "collections", "command", "seconds") if key in info.card
+    }
     return [*lines, "", *card_lines(info.folder, info.card)], facts
 
 
@@ -70,5 +72,6 @@ def sample_statistics(name: str, count: int, grid: Path | None = None) -> dict[s
     found = {"count": count, "mean": round(float(samples.mean()), 4), "std": round(float(samples.std()), 4)}
     if prior.spectrum is not None:
         found["data_std"] = round(prior.spectrum.error_rms(math.inf), 4)
-    known = prior_info(name).card.get("data", {})
-    return found | {f"data_{key}": value for key, value in known.items()}
+    card = prior_info(name).card
+    known = {"data": card.get("data", {}), "trained_on": card.get("trained_on", {})}
+    return found | {f"{of}_{key}": value for of, facts in known.items() for key, value in facts.items()}

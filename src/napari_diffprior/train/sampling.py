@@ -11,7 +11,7 @@ import numpy as np
 
 from ..io import replacing
 from ..priors.contract import denoise
-from ..samplers.schedules import ancestral, karras
+from ..samplers.schedules import karras
 
 if TYPE_CHECKING:
     from ..priors.contract import Denoiser
@@ -22,7 +22,9 @@ Array = np.ndarray[Any, Any]
 def draw_samples(
     prior: Denoiser, count: int, side: int, steps: int = 32, seed: int = 0, device: str = "cpu", batch: int = 16
 ) -> Array:
-    """Unconditional samples by the deterministic (DDIM) path from the highest noise level.
+    """Unconditional samples by Heun's deterministic path from the highest noise level (Karras et al. 2022, algorithm 1).
+
+    Euler's (DDIM) with as many steps lacks a tenth of the contrast, whatever the prior.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ def draw_samples(
     side : int
         Pixels.
     steps : int
-        Network calls for each.
+        Two network calls each, but for the last.
     seed : int
         Each sample has its own stream.
     device : str
@@ -53,7 +55,11 @@ def draw_samples(
         noise = KeyedNoise(seed, range(first, min(first + batch, count)))
         x = sigmas[0] * noise.normal((prior.channels, side, side), torch.zeros(1, device=device))
         for sigma, lower in pairwise(sigmas):
-            x = ancestral(x, denoise(prior, x, sigma), sigma, lower, noise, eta=0)
+            slope = (x - denoise(prior, x, sigma)) / sigma
+            ahead = x + (lower - sigma) * slope
+            if lower > 0:
+                slope = (slope + (ahead - denoise(prior, ahead, lower)) / lower) / 2
+            x = x + (lower - sigma) * slope
         parts.append(x.cpu())
     return np.asarray(torch.cat(parts).float().numpy())
 
