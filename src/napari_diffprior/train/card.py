@@ -16,7 +16,8 @@ images differ.
 """
 BENCHMARK = """PSNR in dB, means over square crops of pictures that it was not trained on (`diffprior bench prior`); noise
 in units of the model's range [-1, 1]. Denoising is one network call, gaps and blur are the mean of 8 samples; a baseline has the
-best setting of each single picture, chosen with the truth in hand, and a reflected border."""
+best setting of each single picture, chosen with the truth in hand. In deblurring it has a reflected border; "unpadded" is called
+without one."""
 COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone and 70 % of the pixels missing (sharpness 1),
 and Gaussian blurs; sharpness is the share of the fine detail that the blur passes. An interval is
 mean +- factor * t * standard deviation from the N samples, with Student's t of N // 2 degrees of freedom;
@@ -109,11 +110,11 @@ def _coverage(stored: dict[str, Any]) -> list[str]:
 def _benchmark(facts: dict[str, Any]) -> list[str]:
     """What ``diffprior bench prior`` found, if its rows were put into the facts."""
     numbers = {"prior": ".2f", "baseline": ".2f", "gain": "+.2f"}
-    columns = ("data", "images", "task", *numbers, "method")
-    rows = [[format(row[name], numbers.get(name, "")) for name in columns] for row in facts.get("benchmark", [])]
+    columns = ("data", "images", "task", *numbers, "method", "others")
+    rows = [[format(row.get(name, ""), numbers.get(name, "")) for name in columns] for row in facts.get("benchmark", [])]
     if not rows:
         return []
-    head = ("data", "images", "task, noise", "prior", "best baseline", "gain", "which is")
+    head = ("data", "images", "task, noise", "prior", "best baseline", "gain", "which is", "other baselines")
     return ["", "## What it is worth", "", BENCHMARK, "", *_table(head, rows)]
 
 
