@@ -23,7 +23,7 @@ _EMPTY = 0.1
 NOISE_LIMIT = TrainSettings().noise_limit
 
 
-def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) -> list[Array]:
+def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1, own_noise: float = NOISE_LIMIT) -> list[Array]:
     """Square crops that do not overlap, of as many different pictures as there are.
 
     Parameters
@@ -34,6 +34,8 @@ def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) 
         Side of a crop in pixels, at least 64.
     count : int
         Number of crops.
+    own_noise : float
+        Most noise of a crop's own, in shares of its range.
 
     Returns
     -------
@@ -50,10 +52,11 @@ def clean_pictures(paths: Sequence[Path] = (), size: int = 128, count: int = 1) 
             raise ValueError(f"there is no file or folder {path}.")
     if size < SMALLEST or count < 1:
         raise ValueError(f"a benchmark needs one picture or more of at least {SMALLEST} pixels, not {count} of {size}.")
-    return spread([image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]], size, count)
+    pictures = [image.pixels for image in read_folder(paths, size)[0]] if paths else [bpae()[2]]
+    return spread(pictures, size, count, own_noise)
 
 
-def spread(pictures: Sequence[Array], size: int, count: int) -> list[Array]:
+def spread(pictures: Sequence[Array], size: int, count: int, own_noise: float = NOISE_LIMIT) -> list[Array]:
     """Crops evenly chosen: the middle one of so many pictures, or of the crops of all where there are too few pictures.
 
     Raises
@@ -61,7 +64,7 @@ def spread(pictures: Sequence[Array], size: int, count: int) -> list[Array]:
     ValueError
         If there are fewer crops.
     """
-    found = [cut for picture in pictures if (cut := crops(np.asarray(picture, np.float64), size))]
+    found = [cut for picture in pictures if (cut := crops(np.asarray(picture, np.float64), size, own_noise))]
     single = len(found) >= count
     chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
     if len(chosen) < count:
@@ -70,12 +73,12 @@ def spread(pictures: Sequence[Array], size: int, count: int) -> list[Array]:
     return [chosen[int((number + 0.5) * len(chosen) / count)] for number in range(count)]
 
 
-def crops(picture: Array, size: int) -> list[Array]:
+def crops(picture: Array, size: int, own_noise: float) -> list[Array]:
     """Crops side by side, as many as fit, centred in the picture; without those that are as good as empty or noise themselves."""
     first = [(length % size) // 2 for length in picture.shape]
     tops, lefts = (range(start, length - size + 1, size) for start, length in zip(first, picture.shape, strict=True))
     found = [picture[top : top + size, left : left + size] for top in tops for left in lefts]
-    return [crop for crop in found if np.ptp(crop) > _EMPTY * np.ptp(picture) and _own_noise(crop) <= NOISE_LIMIT * np.ptp(crop)]
+    return [crop for crop in found if np.ptp(crop) > _EMPTY * np.ptp(picture) and _own_noise(crop) <= own_noise * np.ptp(crop)]
 
 
 def _own_noise(crop: Array) -> float:

@@ -27,6 +27,8 @@ class Options:
         Side of the square crops, in pixels.
     images
         Number of crops; figures are means over them.
+    own_noise
+        Most noise that a crop may have of its own, in shares of its range.
     samplers
         Samplers by name, such as decoupled; by default all.
     prior
@@ -48,6 +50,7 @@ class Options:
     pictures: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = ()
     size: int = 128
     images: int = 1
+    own_noise: float = 0.035
     samplers: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = ()
     prior: str = "microscopy"
     steps: int | None = None
@@ -223,7 +226,7 @@ def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callab
     files = Files(options.csv, options.json, options.markdown)
     files.check()
     settings = Settings(options.prior, samples, options.steps, options.seed, options.device)
-    pictures = clean_pictures(options.pictures, options.size, options.images)
+    pictures = clean_pictures(options.pictures, options.size, options.images, options.own_noise)
     rows = measure(pictures, settings, options.samplers, _progress)
     files.write(rows, columns, settings.about() | {"pictures": [str(path) for path in options.pictures], "size": options.size})
     write_line(text(rows, columns))
