@@ -78,8 +78,8 @@ def test_a_blur_has_factors_of_its_own():
     sure = coverage_table(TooSure(VARIANCE / 4), truths(48), (0.01,), blurs=(1.0, 2.0), steps=6)
     for narrow, wide in [(exact.blurred[0], exact.blurred[1]), (sure.blurred[0], sure.blurred[1])]:
         assert 0 < wide.sharpness[0] < narrow.sharpness[0] < 0.5
-    np.testing.assert_allclose([blur.factor for blur in exact.blurred], 1, atol=0.15)
-    assert min(*exact.blurred[0].factor, *exact.blurred[1].factor_50) >= 1
+    np.testing.assert_allclose([[blur.factor, blur.factor_50] for blur in exact.blurred], 1, atol=0.15)
+    assert min(*exact.blurred[0].factor, *exact.blurred[1].factor) >= 1
     assert sure.blurred[1].factor[0] == pytest.approx(2, abs=0.25)
     assert tasks_of(32) == ["noise", "gaps", 1.0]
     with pytest.raises(ValueError, match="at least 4 patches, not 3"):

@@ -21,8 +21,8 @@ without one."""
 COVERAGE = """Restored with `decoupled` (8 samples, 16 steps): noise alone and 70 % of the pixels missing (sharpness 1),
 and Gaussian blurs; sharpness is the share of the fine detail that the blur passes. An interval is
 mean +- factor * t * standard deviation from the N samples, with Student's t of N // 2 degrees of freedom;
-with the factor it covers 90 % (50 %) of the true pixels of the median image, after a blur of three of four images. "Covered"
-is the share in the 90 % interval with a factor of 1, in the median image."""
+with the factor it covers 90 % (50 %) of the true pixels of the median image; 90 % after a blur those of three of four
+images. "Covered" is the share in the 90 % interval with a factor of 1, in the median image."""
 
 
 def collections(images: Sequence[TrainingImage]) -> list[dict[str, Any]]:

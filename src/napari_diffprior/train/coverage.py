@@ -41,8 +41,8 @@ def coverage_table(
     pixels of an image; the factor is the median of what the single images need, half of them denoised and half filled
     where 70 % were missing. All pixels pooled would let the empty and smooth images decide, of which the samples know
     more than their spread says. Were the samples exact draws from a Gaussian posterior, the factor would be 1 for any N.
-    For what a blur hides the prior alone vouches: each blur has factors of its own, those that three of four images are
-    content with, and never below 1: that the held-out images are easy says nothing of others.
+    For what a blur hides the prior alone vouches: each blur has factors of its own, at 90 % the one that three of four
+    images are content with, and never below 1: that the held-out images are easy says nothing of others.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _fitted(images: Sequence[tuple[float, Array]], samples: int, blurred: bool) 
     ]
     sharpness, factor, factor_50, covered = (float(value) for value in np.median(each, axis=0))
     if blurred:
-        factor, factor_50 = (max(1.0, float(np.quantile([row[k] for row in each], CONTENT))) for k in (1, 2))
+        factor = max(1.0, float(np.quantile([needed for _, needed, _, _ in each], CONTENT)))
     return sharpness, factor, factor_50, covered
 
 
