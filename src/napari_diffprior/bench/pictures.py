@@ -68,8 +68,8 @@ def spread(pictures: Sequence[Array], size: int, count: int, own_noise: float = 
     single = len(found) >= count
     chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
     if len(chosen) < count:
-        found_so = f"there are {len(chosen)} crops of {size} x {size} pixels, not {count}"
-        raise ValueError(f"{found_so}: set --images {len(chosen)} or a smaller --size.")
+        some = len(chosen)
+        raise ValueError(f"there are {some} crops of {size} x {size} pixels, not {count}: set --images {some} or a smaller --size.")
     return [chosen[int((number + 0.5) * len(chosen) / count)] for number in range(count)]
 
 
