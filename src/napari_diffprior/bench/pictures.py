@@ -69,7 +69,9 @@ def spread(pictures: Sequence[Array], size: int, count: int, own_noise: float = 
     chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
     if len(chosen) < count:
         some = len(chosen)
-        raise ValueError(f"there are {some} crops of {size} x {size} pixels, not {count}: set --images {some} or a smaller --size.")
+        raise ValueError(
+            f"there are {some} crops of {size} x {size} pixels, not {count}: set --images {some} or a smaller --size."
+        )
     return [chosen[int((number + 0.5) * len(chosen) / count)] for number in range(count)]
 
 

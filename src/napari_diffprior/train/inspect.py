@@ -40,9 +40,8 @@ def describe(name: str) -> tuple[list[str], dict[str, Any]]:
         ]
     else:
         lines += ["", "It has no calibration: its error is taken as white, and its deviations are not calibrated."]
-    facts |= {
-        key: info.card[key] for key in ("coverage", "trained_on", "data", "collections", "command", "seconds") if key in info.card
-    }
+    told = ("coverage", "trained_on", "data", "collections", "command", "seconds")
+    facts |= {key: info.card[key] for key in told if key in info.card}
     return [*lines, "", *card_lines(info.folder, info.card)], facts
 
 
