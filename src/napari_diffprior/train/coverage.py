@@ -42,7 +42,8 @@ def coverage_table(
     where 70 % were missing. All pixels pooled would let the empty and smooth images decide, of which the samples know
     more than their spread says. Were the samples exact draws from a Gaussian posterior, the factor would be 1 for any N.
     For what a blur hides the prior alone vouches: each blur has factors of its own, at 90 % the one that three of four
-    images are content with, and never below 1: that the held-out images are easy says nothing of others.
+    images are content with, and never below 1: that the held-out images are easy says nothing of others. At 50 % it is
+    that of the median image as well, and never below the one without a blur.
 
     Parameters
     ----------
@@ -81,8 +82,13 @@ def coverage_table(
         sharpness, factor, factor_50, covered = zip(*rows, strict=True)
         return CoverageTable(tuple(sigmas), factor, factor_50, covered, sharpness)
 
-    blurred = tuple(table([task]) for task in range(2, len(tasks)))
-    return replace(table([0, 1]), sharpness=(), blurred=blurred)
+    plain = table([0, 1])
+    blurred = []
+    for task in range(2, len(tasks)):
+        found = table([task])
+        least = tuple(max(pair) for pair in zip(found.factor_50, plain.factor_50, strict=True))
+        blurred.append(replace(found, factor_50=least))
+    return replace(plain, sharpness=(), blurred=tuple(blurred))
 
 
 def tasks_of(side: int, blurs: Sequence[float] = BLURS) -> list[str | float]:
