@@ -147,7 +147,7 @@ def plain_lucy(case: Case) -> Array:
 
 def compare(case: Case, options: argparse.Namespace) -> None:
     """Print one line, and keep the pictures if asked."""
-    name, lucy = best_lucy(case)
+    (name, lucy), plain = best_lucy(case), plain_lucy(case)
     started = time.perf_counter()
     result = restore(
         case.image.astype(np.float32),
@@ -163,10 +163,10 @@ def compare(case: Case, options: argparse.Namespace) -> None:
         **solver(options),
     )
     mean = (result.mean - OFFSET) / GAIN
-    ours, theirs, plain = (psnr(estimate, case.truth) for estimate in (mean, lucy, plain_lucy(case)))
+    ours, theirs, bare = (psnr(estimate, case.truth) for estimate in (mean, lucy, plain))
     say(
         f"{case.name:20s} blurred {psnr(case.electrons, case.truth):6.2f}  Richardson-Lucy {theirs:6.2f} ({name}), "
-        f"plain {plain:6.2f}  decoupled {ours:6.2f}  gain {ours - theirs:+5.2f} dB  misfit {np.mean(result.misfit):.2f}  "
+        f"plain {bare:6.2f}  decoupled {ours:6.2f}  gain {ours - theirs:+5.2f} dB  misfit {np.mean(result.misfit):.2f}  "
         f"{time.perf_counter() - started:.0f} s"
     )
     show(options.pictures, case.name, [case.electrons, lucy, mean, case.truth])

@@ -65,14 +65,12 @@ def spread(pictures: Sequence[Array], size: int, count: int, own_noise: float = 
         If there are fewer crops.
     """
     found = [cut for picture in pictures if (cut := crops(np.asarray(picture, np.float64), size, own_noise))]
-    single = len(found) >= count
-    chosen = [crop for cut in found for crop in ([cut[len(cut) // 2]] if single else cut)]
-    if len(chosen) < count:
-        some = len(chosen)
+    chosen = [cut[len(cut) // 2] for cut in found] if len(found) >= count else [crop for cut in found for crop in cut]
+    if (most := len(chosen)) < count:
         raise ValueError(
-            f"there are {some} crops of {size} x {size} pixels, not {count}: set --images {some} or a smaller --size."
+            f"there are {most} crops of {size} x {size} pixels, not {count}: set --images {most} or a smaller --size."
         )
-    return [chosen[int((number + 0.5) * len(chosen) / count)] for number in range(count)]
+    return [chosen[int((number + 0.5) * most / count)] for number in range(count)]
 
 
 def crops(picture: Array, size: int, own_noise: float) -> list[Array]:
@@ -84,4 +82,5 @@ def crops(picture: Array, size: int, own_noise: float) -> list[Array]:
 
 
 def _own_noise(crop: Array) -> float:
+    """Noise of a picture that is taken for the truth, in its units."""
     return estimate_sigma(crop.astype(np.float32), np.ones(crop.shape, bool))

@@ -229,5 +229,6 @@ def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callab
     own_noise = NOISE_LIMIT if options.own_noise is None else options.own_noise
     pictures = clean_pictures(options.pictures, options.size, options.images, own_noise)
     rows = measure(pictures, settings, options.samplers, _progress)
-    files.write(rows, columns, settings.about() | {"pictures": [str(path) for path in options.pictures], "size": options.size})
+    chosen = {"pictures": [str(path) for path in options.pictures], "size": options.size, "own_noise": own_noise}
+    files.write(rows, columns, settings.about() | chosen)
     write_line(text(rows, columns))

@@ -27,7 +27,7 @@ class CoverageTable:
         90 % of the true pixels of the median image, after a blur of three of four images or more; 1 if the samples are
         exact draws from a Gaussian posterior.
     factor_50 : tuple of float
-        The same for the central 50 % interval, after a blur as well of the median image.
+        The same for the central 50 % interval, after a blur of the median image too, but at least as without one.
     covered : tuple of float
         Share of the true pixels that the 90 % interval covered with a factor of 1.
     sharpness : tuple of float

@@ -82,12 +82,9 @@ def coverage_table(
         sharpness, factor, factor_50, covered = zip(*rows, strict=True)
         return CoverageTable(tuple(sigmas), factor, factor_50, covered, sharpness)
 
-    plain = table([0, 1])
-    blurred = []
-    for task in range(2, len(tasks)):
-        found = table([task])
-        least = tuple(max(pair) for pair in zip(found.factor_50, plain.factor_50, strict=True))
-        blurred.append(replace(found, factor_50=least))
+    plain, *blurred = (table(chosen) for chosen in ([0, 1], *([task] for task in range(2, len(tasks)))))
+    least = [tuple(map(max, blur.factor_50, plain.factor_50)) for blur in blurred]
+    blurred = [replace(blur, factor_50=factors) for blur, factors in zip(blurred, least, strict=True)]
     return replace(plain, sharpness=(), blurred=tuple(blurred))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..intensity import Intensity
 from ..io import replacing
 from ..priors.contract import denoise
 from ..samplers.schedules import karras
@@ -77,7 +78,7 @@ def write_grid(path: Path, samples: Array) -> None:
 
     columns = math.ceil(math.sqrt(len(samples)))
     height, width = samples.shape[-2:]
-    pixels = (np.clip((samples + 1) / 2, 0, 1) * 255).round().astype(np.uint8)
+    pixels = np.clip(Intensity(0, 255).to_image(samples), 0, 255).round().astype(np.uint8)
     sheet = np.zeros((math.ceil(len(samples) / columns) * height, columns * width, samples.shape[1]), np.uint8)
     for number, sample in enumerate(pixels):
         top, left = number // columns * height, number % columns * width
