@@ -21,6 +21,7 @@ from napari_diffprior import cli
 from napari_diffprior.io import Calibration, write_tiff, write_zarr
 from napari_diffprior.noise.estimate import estimate_sigma
 from napari_diffprior.priors.analytic import StationaryPrior
+from napari_diffprior.priors.levels import Levels
 from napari_diffprior.priors.store import WEIGHTS, load_prior
 from napari_diffprior.train import data, feed, loop
 from napari_diffprior.train.command import recalibrate, train_prior
@@ -199,7 +200,9 @@ def test_one_command_makes_a_prior(folder, tmp_path):
     assert card["licence"] == "CC0-1.0"
     assert card["patch"] == [32, 32]
     kept, _ = data.hold_out(data.read_folder([folder], 32, QUICK.noise_limit)[0], QUICK.held_out)
-    assert card["trained_on"] == data.statistics(data.batch(kept, 32, 1024, [QUICK.seed]))
+    patches = data.batch(kept, 32, 1024, [QUICK.seed])
+    assert card["trained_on"] == data.statistics(patches)
+    assert load_prior(tmp_path / "blobs").levels == Levels.of(patches)
     prior = load_prior(tmp_path / "blobs")
     assert prior.spectrum is not None
     rms = np.array(card["error_rms"])
@@ -379,6 +382,38 @@ def test_made_up_images_have_the_spectrum_of_the_prior() -> None:
     ratio = (found / power).sqrt()
     assert 0.97 < float((found.mean() / power.mean()).sqrt()) < 1.04  # Euler's method with as many steps: 0.89
     assert 0.9 < float(ratio.min()) < float(ratio.max()) < 1.1
+
+
+def test_the_mean_of_a_made_up_image_is_drawn_from_what_was_trained_on() -> None:
+    grid = (16, 16)
+    levels = Levels(tuple(-0.9 + 1.6 * (np.arange(128) / 127) ** 3))  # most are dark, few bright
+    prior = StationaryPrior(torch.full((16, 9), 0.02), grid, sigma_min=0.003, sigma_max=20.0)
+    prior.levels = levels  # to itself all images are as bright as 0 +- 0.009
+    drawn = draw_samples(prior, 64, 16, seed=1)
+    means = drawn.mean((1, 2, 3))
+    assert means.mean() == pytest.approx(np.mean(levels.means), abs=0.03)
+    assert means.std() == pytest.approx(np.std(levels.means), rel=0.03)
+    assert (drawn - means[:, None, None, None]).std() == pytest.approx(0.02**0.5, rel=0.06)
+
+
+def test_a_level_is_expected_by_bayes_rule() -> None:
+    levels = Levels((-1.0, -0.5, 0.75))
+    width, sigma, noisy = 2 / 3, 0.4, torch.linspace(-2, 2, 9, dtype=torch.float64)
+    level = torch.linspace(-8, 8, 16001, dtype=torch.float64)[:, None]
+    density = sum((-((level - mean) ** 2) / (2 * width**2)).exp() for mean in levels.means)
+    joint = density * (-((noisy - level) ** 2) / (2 * sigma**2)).exp()
+    torch.testing.assert_close(levels.posterior_mean(noisy, sigma), (joint * level).sum(0) / joint.sum(0), rtol=1e-6, atol=1e-6)
+
+
+def test_levels_of_a_few_samples_are_evenly_spread_and_fair() -> None:
+    levels, like = Levels(tuple(np.linspace(-1, 1, 128))), torch.zeros(1)
+    for seed in range(5):
+        drawn = levels.draw(range(64), seed, like)
+        assert float(drawn.mean()) == pytest.approx(0, abs=0.03)
+        assert float(drawn.std()) == pytest.approx(np.std(levels.means), rel=0.03)
+        assert torch.equal(levels.draw(range(16, 32), seed, like), drawn[16:32])
+    tenth = torch.stack([levels.draw([10], seed, like) for seed in range(2000)])
+    assert float(tenth.mean()) == pytest.approx(0, abs=0.05) and float(tenth.std()) == pytest.approx(0.58, abs=0.03)
 
 
 def test_the_card_says_from_what_a_training_started() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from .covariance import Stationary
     from .coverage import CoverageTable
+    from .levels import Levels
     from .sigma import SigmaTable
     from .spectrum import SpectrumTable
 
@@ -44,12 +45,15 @@ class NetworkPrior:
     ----------
     coverage : CoverageTable or None
         Measured factors on the standard deviation between samples.
+    levels : Levels or None
+        Means of the patches that it was trained on, for grey ones.
     label : int or None
         Class of a class-conditional network, the same for every call.
     """
 
     ndim = 2
     coverage: CoverageTable | None = None
+    levels: Levels | None = None
     label: int | None = None
 
     def __init__(

@@ -17,6 +17,7 @@ from ..device import keep_memory
 from ..registry import nearest
 from .coverage import CoverageTable
 from .hub import PREFIX, cached, hub_folder
+from .levels import Levels
 from .network import EdmPrior, NetworkPrior, round_weights
 from .sigma import SigmaTable
 from .spectrum import SpectrumTable
@@ -234,7 +235,7 @@ def _load(
         multiple=2 ** (len(network.config["block_out_channels"]) - 1),
         precision=precision,
     )
-    made.label, made.coverage = label, CoverageTable.from_card(info.card)
+    made.label, made.coverage, made.levels = label, CoverageTable.from_card(info.card), Levels.from_card(info.card)
     if isinstance(made, EdmPrior):
         made.sigma_data = float(scheduler.get("sigma_data", 0.5))
     return made

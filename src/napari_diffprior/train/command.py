@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..params import from_dict, to_dict
+from ..priors.levels import Levels
 from .card import collections
 from .data import TrainingImage, batch, hold_out, read_folder, statistics
 from .loop import Event, TrainSettings, train, write_json
@@ -75,9 +76,10 @@ def train_prior(
     emit({"event": "done", "prior": str(output), "seconds": round(time.monotonic() - started)})
 
 
-def learned_from(images: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, float]:
-    """Statistics of the patches that a training sees: what the prior makes up should have the same."""
-    return statistics(batch(images, settings.patches[-1], PATCHES, [settings.seed]))
+def learned_from(images: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, Any]:
+    """Statistics of the patches that a training sees, for ``prior.json``: what the prior makes up should have the same."""
+    patches = batch(images, settings.patches[-1], PATCHES, [settings.seed])
+    return {"trained_on": statistics(patches), "levels": list(Levels.of(patches).means)}
 
 
 def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _story(run: Any, kept: Sequence[TrainingImage], held: Sequence[TrainingImage
         "machine": _machine(run.accelerator.device.type, run.accelerator.num_processes),
         "collections": collections(kept),
         "images": len(kept),
-        "trained_on": learned_from(kept, settings),
+        **learned_from(kept, settings),
         "held_out_images": len(held),
         "patches_seen": progress.images,
         "steps": progress.step,

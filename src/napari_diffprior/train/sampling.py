@@ -15,7 +15,10 @@ from ..priors.contract import denoise
 from ..samplers.schedules import karras
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..priors.contract import Denoiser
+    from ..priors.levels import Levels
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +28,8 @@ def draw_samples(
 ) -> Array:
     """Unconditional samples by Heun's deterministic path from the highest noise level (Karras et al. 2022, algorithm 1).
 
-    Euler's (DDIM) with as many steps lacks a tenth of the contrast, whatever the prior.
+    Euler's (DDIM) with as many steps lacks a tenth of the contrast, whatever the prior. The mean of an image follows
+    ``prior.levels``, where it has them: it is in the start, and is denoised exactly. See docs/decisions/0015.
 
     Parameters
     ----------
@@ -51,18 +55,29 @@ def draw_samples(
     from ..rng import KeyedNoise
 
     sigmas = karras(prior.sigma_max, prior.sigma_min, steps)
+    levels: Levels | None = getattr(prior, "levels", None)
     parts = []
     for first in range(0, count, batch):
-        noise = KeyedNoise(seed, range(first, min(first + batch, count)))
-        x = sigmas[0] * noise.normal((prior.channels, side, side), torch.zeros(1, device=device))
+        numbers = range(first, min(first + batch, count))
+        x = sigmas[0] * KeyedNoise(seed, numbers).normal((prior.channels, side, side), torch.zeros(1, device=device))
+        x = x if levels is None else x + levels.draw(numbers, seed, x)
         for sigma, lower in pairwise(sigmas):
-            slope = (x - denoise(prior, x, sigma)) / sigma
+            slope = (x - _denoised(prior, levels, x, sigma)) / sigma
             ahead = x + (lower - sigma) * slope
             if lower > 0:
-                slope = (slope + (ahead - denoise(prior, ahead, lower)) / lower) / 2
+                slope = (slope + (ahead - _denoised(prior, levels, ahead, lower)) / lower) / 2
             x = x + (lower - sigma) * slope
         parts.append(x.cpu())
     return np.asarray(torch.cat(parts).float().numpy())
+
+
+def _denoised(prior: Denoiser, levels: Levels | None, x: Tensor, sigma: float) -> Tensor:
+    """D(x, sigma); with levels, the mean of each image is the expected one given the mean of x."""
+    found = denoise(prior, x, sigma)
+    if levels is None:
+        return found
+    before, after = (images.mean((1, 2, 3), keepdim=True) for images in (x, found))
+    return found + levels.posterior_mean(before, sigma / math.sqrt(x[0].numel())) - after
 
 
 def write_grid(path: Path, samples: Array) -> None:
