@@ -119,7 +119,6 @@ def test_pictures_are_crops_of_the_package_or_of_files(tmp_path):
     smooth[:, 142:] += 0.1 * np.ptp(smooth) * np.random.default_rng(1).standard_normal((70, 68))  # noise that nobody can restore
     np.save(tmp_path / "big.npy", smooth)
     assert len(clean_pictures([tmp_path], size=64, count=2)) == 2
-    assert len(clean_pictures([tmp_path], size=64, count=3, own_noise=0.2)) == 3
     for paths, size, count, sentence in (
         ([tmp_path], 64, 3, "there are 2 crops"),
         ([tmp_path / "no"], 64, 1, "there is no file"),

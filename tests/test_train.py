@@ -24,6 +24,7 @@ from napari_diffprior.priors.analytic import StationaryPrior
 from napari_diffprior.priors.levels import Levels
 from napari_diffprior.priors.store import WEIGHTS, load_prior
 from napari_diffprior.train import data, feed, loop
+from napari_diffprior.train.calibrate import shown
 from napari_diffprior.train.command import recalibrate, train_prior
 from napari_diffprior.train.sampling import draw_samples
 from napari_diffprior.train.state import FILE, Run
@@ -228,6 +229,26 @@ def test_one_command_makes_a_prior(folder, tmp_path):
     assert (tmp_path / "blobs" / "unet" / WEIGHTS).read_bytes() == weights
     with pytest.raises(ValueError, match=r"was trained on \d+ images, not on the"):
         recalibrate([next(folder.glob("*.png"))], tmp_path / "blobs", events.append)
+
+
+def test_a_finished_prior_is_measured_on_as_many_patches_as_asked_for(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("napari_diffprior.train.command.recalibrate", lambda *given: asked.append(given[3]))
+    command = ["train", str(tmp_path), "-o", str(tmp_path / "blobs"), "--recalibrate"]
+    assert cli.run([*command, "--set", "calibration=2"]) == cli.run(command) == 0
+    assert asked == [2, None]
+    assert cli.run([*command, "--set", "minutes=3"]) != 0
+    assert "--recalibrate takes --set calibration=N alone" in capsys.readouterr().err
+
+
+def test_only_clean_patches_are_the_truth_of_a_calibration():
+    clean = smooth(np.random.default_rng(0), (64, 64)).astype(np.float32)
+    noisy = clean + 0.05 * np.random.default_rng(1).standard_normal(clean.shape).astype(np.float32)
+    images = [data.TrainingImage(pixels, name, Path(name)) for pixels, name in ((clean, "clean"), (noisy, "noisy"))]
+    found = shown(images, 32, 40, [0])
+    assert len(found) == 40
+    assert max(estimate_sigma(patch[0].numpy(), np.ones((32, 32), bool)) for patch in found) <= 0.02
+    assert len(shown(images[1:], 32, 5, [0])) == 5  # better these than none
 
 
 def test_too_few_patches(tmp_path):

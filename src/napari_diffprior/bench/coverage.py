@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .pictures import SPAN
 from .scoring import Say, Settings, attempt, chosen_samplers, covered
 from .tables import Column
 from .tasks import TASKS, Task, make_task
@@ -37,7 +38,7 @@ def coverage_table(
     Parameters
     ----------
     pictures : sequence of ndarray
-        Clean pictures that the prior has not seen.
+        Clean pictures that the prior has not seen, as `clean_pictures` gives them: noise is in shares of `SPAN`.
     settings : Settings
         Two samples or more.
     samplers, names : sequence of str
@@ -61,7 +62,7 @@ def coverage_table(
     rows = []
     for name in names or TASKS:
         for noise in TASKS[name].noise if name in TASKS else (None,):
-            tasks = [make_task(name, picture, noise, settings.seed) for picture in pictures]
+            tasks = [make_task(name, picture, noise, settings.seed, SPAN) for picture in pictures]
             for sampler in chosen_samplers(samplers):
                 found, note = _measure(tasks, sampler, settings)
                 rows.append({"task": name, "noise": noise, "sampler": sampler, **found, "note": note})

@@ -14,7 +14,7 @@ from ..metrics import psnr
 from ..registry import nearest
 from ..train.data import TrainingImage, family, read_folder
 from .baselines import baselines
-from .pictures import spread
+from .pictures import SPAN, spread
 from .tables import Column
 from .tasks import Task, make_task
 
@@ -105,7 +105,7 @@ def prior_table(collections: Mapping[str, Sequence[Path]], settings: PriorBench,
     for data, paths in collections.items():
         pictures = unseen_pictures(paths, settings.size, settings.images)
         for name, noise in (row for row in ROWS if row[0] in (settings.tasks or known)):
-            tasks = [make_task(name, picture, noise / np.ptp(picture), settings.seed + i) for i, picture in enumerate(pictures)]
+            tasks = [make_task(name, picture, noise, settings.seed + i, SPAN) for i, picture in enumerate(pictures)]
             row = {"data": data, "images": len(tasks), "task": f"{name} {noise:g}", **_compare(tasks, prior, settings)}
             rows.append(row)
             say(f"{data} {row['task']}: {row['prior']:.2f} dB, {row['method']} {row['baseline']:.2f} dB, {row['gain']:+.2f}")

@@ -135,7 +135,7 @@ TASKS: Mapping[str, Plan] = MappingProxyType(
 )
 
 
-def make_task(name: str, picture: Array, noise: float | None = None, seed: int = 0) -> Task:
+def make_task(name: str, picture: Array, noise: float | None = None, seed: int = 0, span: float | None = None) -> Task:
     """Damage a clean picture.
 
     Parameters
@@ -146,9 +146,11 @@ def make_task(name: str, picture: Array, noise: float | None = None, seed: int =
     picture : ndarray, shape (H, W)
         The truth, in any unit.
     noise : float, optional
-        Standard deviation in shares of the picture's range; by default the task's first level.
+        Standard deviation in shares of ``span``; by default the task's first level.
     seed : int
         Seed of the noise and of the missing pixels.
+    span : float, optional
+        Range in the picture's units; by default its own. A camera's noise is that of the whole picture of which this is a crop.
 
     Raises
     ------
@@ -164,7 +166,7 @@ def make_task(name: str, picture: Array, noise: float | None = None, seed: int =
         raise ValueError("the picture is constant: there is nothing to restore.")
     plan = TASKS[name]
     level = plan.noise[0] if noise is None else noise
-    return plan.damage(name, truth, level * float(np.ptp(truth)), np.random.default_rng(seed))
+    return plan.damage(name, truth, level * float(np.ptp(truth) if span is None else span), np.random.default_rng(seed))
 
 
 def make_tasks(picture: Array, seed: int = 0) -> list[Task]:

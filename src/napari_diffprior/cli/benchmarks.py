@@ -27,8 +27,6 @@ class Options:
         Side of the square crops, in pixels.
     images
         Number of crops; figures are means over them.
-    own_noise
-        Most noise that a crop may have of its own, in shares of its range; by default what training takes, 0.035.
     samplers
         Samplers by name, such as decoupled; by default all.
     prior
@@ -50,7 +48,6 @@ class Options:
     pictures: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = ()
     size: int = 128
     images: int = 1
-    own_noise: float | None = None
     samplers: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = ()
     prior: str = "microscopy"
     steps: int | None = None
@@ -219,16 +216,15 @@ def _progress(line: str) -> None:
 
 def _run(options: Options, samples: int, columns: Sequence[Any], measure: Callable[..., list[dict[str, Any]]]) -> None:
     """Pictures in, table out; progress goes to stderr."""
-    from ..bench.pictures import NOISE_LIMIT, clean_pictures
+    from ..bench.pictures import clean_pictures
     from ..bench.scoring import Settings
     from ..bench.tables import Files, text
 
     files = Files(options.csv, options.json, options.markdown)
     files.check()
     settings = Settings(options.prior, samples, options.steps, options.seed, options.device)
-    own_noise = NOISE_LIMIT if options.own_noise is None else options.own_noise
-    pictures = clean_pictures(options.pictures, options.size, options.images, own_noise)
+    pictures = clean_pictures(options.pictures, options.size, options.images)
     rows = measure(pictures, settings, options.samplers, _progress)
-    chosen = {"pictures": [str(path) for path in options.pictures], "size": options.size, "own_noise": own_noise}
+    chosen = {"pictures": [str(path) for path in options.pictures], "size": options.size}
     files.write(rows, columns, settings.about() | chosen)
     write_line(text(rows, columns))

@@ -47,17 +47,20 @@ def train(
     set_
         Any other training setting as name=value.
     recalibrate
-        Do not train: measure the coverage of the finished prior <output> again, on what was held out of its data.
+        Do not train: measure the coverage of the finished prior <output> again, on what was held out of its data,
+        with --set calibration=N on N patches for each noise level and task.
     """
     from ..params import from_dict
     from ..train.command import recalibrate as measure_again
     from ..train.command import train_prior
     from ..train.loop import FINE_TUNING_RATE, TrainSettings
 
-    if recalibrate:
-        measure_again(data, output, lambda event: write_line(json.dumps(event)))
-        return
     options = dict(assignment(text) for text in set_)
+    if recalibrate:
+        if set(options) - {"calibration"}:
+            raise ValueError("a finished prior keeps its settings: --recalibrate takes --set calibration=N alone.")
+        measure_again(data, output, lambda event: write_line(json.dumps(event)), options.get("calibration"))
+        return
     gentle = {"from_prior": from_, "learning_rate": FINE_TUNING_RATE} if from_ else {}
     settings = from_dict(TrainSettings, {"size": size, "minutes": minutes, **gentle, **options})
     train_prior(data, output, settings, licence, lambda event: write_line(json.dumps(event)), attribution)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..intensity import Intensity
+from ..noise.estimate import estimate_sigma
 from ..priors.contract import Denoiser, denoise
 from ..priors.spectrum import SpectrumTable, radial_power
 from ..priors.store import write_spectrum
@@ -65,9 +66,9 @@ def coverage(prior: Denoiser, held: Sequence[TrainingImage], patches: int, seed:
 
 
 def shown(images: Sequence[TrainingImage], side: int, count: int, key: Sequence[int]) -> Tensor:
-    """Patches as a restoration sees an image: stretched to [-1, 1], and none that shows next to nothing.
+    """Patches as a restoration sees an image: stretched to [-1, 1], and none that shows next to nothing, or noise.
 
-    Where there are too few of these, they are taken as they come.
+    One that is noisier by itself than the least noise put in is no truth. Where there are too few, they are taken as they come.
     """
     import torch
 
@@ -75,11 +76,16 @@ def shown(images: Sequence[TrainingImage], side: int, count: int, key: Sequence[
     for draw in range(8):
         for patch in batch(images, side, count, [*key, draw], augment=False):
             low, high = (float(value) for value in np.percentile(patch.numpy(), [0.1, 99.9]))
-            if high - low > 2 * EMPTY:
-                found.append(Intensity(low, high).to_model(patch))
+            if high - low > 2 * EMPTY and _clean(stretched := Intensity(low, high).to_model(patch)):
+                found.append(stretched)
         if len(found) >= count:
             return torch.stack(found[:count])
     return batch(images, side, count, key, augment=False)
+
+
+def _clean(patch: Tensor) -> bool:
+    pixels = patch[0].numpy()
+    return estimate_sigma(pixels, np.ones(pixels.shape, bool)) <= min(SIGMAS)
 
 
 def error_spectrum(prior: Denoiser, clean: Tensor, levels: int = 24, seed: int = 0, device: str = "cpu") -> SpectrumTable:
