@@ -87,5 +87,5 @@ def crops(picture: Array, size: int) -> list[Array]:
 
 def _shows(crop: Array) -> bool:
     """Whether a crop shows enough, and clean enough, to be taken for the truth."""
-    span, noise = float(np.ptp(crop)), estimate_sigma(crop.astype(np.float32), np.ones(crop.shape, bool))
+    span, noise = float(np.ptp(crop)), estimate_sigma(crop.astype(np.float32))
     return span > _EMPTY * SPAN and noise <= min(_PUT_IN, _TAKEN * span)

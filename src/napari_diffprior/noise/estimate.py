@@ -12,7 +12,7 @@ PATCH = 6  # pixels of a side
 FEWEST_PATCHES, MOST_PATCHES = 2000, 50_000
 
 
-def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) -> float:
+def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any] | None = None) -> float:
     """Noise standard deviation of an image, from small groups of measured pixels.
 
     The diagonal Haar detail (a - b - c + d) / 2 of a 2 x 2 block has the noise's deviation and hardly sees smooth
@@ -24,14 +24,15 @@ def estimate_sigma(image: np.ndarray[Any, Any], measured: np.ndarray[Any, Any]) 
     Parameters
     ----------
     image : ndarray, shape (H, W)
-    measured : ndarray of bool, shape (H, W)
+    measured : ndarray of bool, shape (H, W), optional
+        All by default.
 
     Returns
     -------
     float
         In the image's units; never below 0.1 % of the measured range, so that a noise-free image can be restored.
     """
-    values, known = image, measured
+    values, known = image, np.ones(image.shape, bool) if measured is None else measured
     details = _stencil(values, known, [[1, -1], [-1, 1]])
     if len(details) < 1000:
         details = np.concatenate([details, *(_stencil(values, known, line) for line in ([[1, -2, 1]], [[1], [-2], [1]]))])

@@ -76,16 +76,11 @@ def shown(images: Sequence[TrainingImage], side: int, count: int, key: Sequence[
     for draw in range(8):
         for patch in batch(images, side, count, [*key, draw], augment=False):
             low, high = (float(value) for value in np.percentile(patch.numpy(), [0.1, 99.9]))
-            if high - low > 2 * EMPTY and _clean(stretched := Intensity(low, high).to_model(patch)):
-                found.append(stretched)
+            if high - low > 2 * EMPTY and estimate_sigma(patch[0].numpy()) <= min(SIGMAS) * (high - low) / 2:
+                found.append(Intensity(low, high).to_model(patch))
         if len(found) >= count:
             return torch.stack(found[:count])
     return batch(images, side, count, key, augment=False)
-
-
-def _clean(patch: Tensor) -> bool:
-    pixels = patch[0].numpy()
-    return estimate_sigma(pixels, np.ones(pixels.shape, bool)) <= min(SIGMAS)
 
 
 def error_spectrum(prior: Denoiser, clean: Tensor, levels: int = 24, seed: int = 0, device: str = "cpu") -> SpectrumTable:

@@ -154,7 +154,7 @@ def _usable(plane: np.ndarray[Any, Any], smallest: int, noise_limit: float) -> I
             image = normalise(values)
         except ValueError as error:
             return str(error)
-        noise = estimate_sigma(image, np.ones(image.shape, bool))
+        noise = estimate_sigma(image)
         if noise <= noise_limit:
             return image
         if min(values.shape) < 2 * smallest:
