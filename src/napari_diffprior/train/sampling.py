@@ -29,7 +29,7 @@ def draw_samples(
     """Unconditional samples by Heun's deterministic path from the highest noise level (Karras et al. 2022, algorithm 1).
 
     Euler's (DDIM) with as many steps lacks a tenth of the contrast, whatever the prior. The mean of an image follows
-    ``prior.levels``, where it has them: it is in the start, and is denoised exactly. See docs/decisions/0015.
+    ``prior.levels``, where it has them: the start has it under the noise, and it is denoised exactly. See docs/decisions/0015.
 
     Parameters
     ----------
@@ -60,7 +60,9 @@ def draw_samples(
     for first in range(0, count, batch):
         numbers = range(first, min(first + batch, count))
         x = sigmas[0] * KeyedNoise(seed, numbers).normal((prior.channels, side, side), torch.zeros(1, device=device))
-        x = x if levels is None else x + levels.draw(numbers, seed, x)
+        if levels is not None:
+            drawn = x.new_tensor(levels.draw(numbers, seed, sigmas[0] / side))[:, None, None, None]
+            x = x - x.mean((1, 2, 3), keepdim=True) + drawn
         for sigma, lower in pairwise(sigmas):
             slope = (x - _denoised(prior, levels, x, sigma)) / sigma
             ahead = x + (lower - sigma) * slope
