@@ -10,6 +10,7 @@ import numpy as np
 
 from ..noise.estimate import estimate_sigma
 from ..samples import bpae
+from ..train.calibrate import EMPTY
 from ..train.data import normalise, read_folder
 from ..train.loop import TrainSettings
 from .tasks import TASKS
@@ -20,8 +21,6 @@ Array = np.ndarray[Any, Any]
 SMALLEST = 64
 # Range of a whole picture, of which noise is a share.
 SPAN = 1.0
-# A crop with less range shows next to nothing.
-_EMPTY = 0.1
 # A crop that is noisier than what the tasks put in is no truth; one noisier than training takes, in its own range, neither.
 _PUT_IN = SPAN * min(noise for task in TASKS.values() for noise in task.noise)
 _TAKEN = TrainSettings().noise_limit
@@ -88,4 +87,4 @@ def crops(picture: Array, size: int) -> list[Array]:
 def _shows(crop: Array) -> bool:
     """Whether a crop shows enough, and clean enough, to be taken for the truth."""
     span, noise = float(np.ptp(crop)), estimate_sigma(crop.astype(np.float32))
-    return span > _EMPTY * SPAN and noise <= min(_PUT_IN, _TAKEN * span)
+    return span > EMPTY * SPAN and noise <= min(_PUT_IN, _TAKEN * span)

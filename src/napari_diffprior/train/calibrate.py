@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..priors.network import NetworkPrior
 
 
-EMPTY = 0.1  # share of its image's range below which a patch shows next to nothing
+EMPTY = 0.1  # share of its image's range below which a patch shows next to nothing, here and in the benchmarks
 
 
 def calibrate(
