@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_diffprior.priors.analytic import GaussianPrior, StationaryPrior
 from napari_diffprior.priors.spectrum import SpectrumTable
 from napari_diffprior.psf import gaussian_psf
 from napari_diffprior.restoration import restore
-from napari_diffprior.richardson_lucy import sharpened
+from napari_diffprior.richardson_lucy import richardson_lucy, sharpened
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers.decoupled import DOUBT, Decoupled
 from napari_diffprior.testing import check_operator, check_prior
@@ -322,6 +323,16 @@ def test_sharpening_ends_where_the_noise_begins(low_light: bool) -> None:
     assert goal - 0.05 < float(measurement.misfit(image)) <= goal
     assert ((blur.extract(image) - truth).square().mean() < 0.75 * (measurement.y - truth).square().mean()).item()
     assert float(image.min()) >= (-0.9 if low_light else -1.0) - 1e-6
+
+
+def test_light_of_an_unknown_plane_came_rather_from_within_the_stack() -> None:
+    blur = Blur(torch.full((7, 1, 1), 1 / 7, dtype=torch.float64), (5, 4, 4))  # sums of 7 planes
+    even = torch.ones(1, 1, 5, 4, 4, dtype=torch.float64)
+    image = next(islice(richardson_lucy(even, blur, (1, *blur.domain)), 500, None))
+    assert torch.allclose(blur.apply(image), even, rtol=0, atol=1e-3)
+    inside = blur.extract(image).mean()
+    outside = (image[0, 0, :11, 0, 0].sum() - 5 * inside) / 6
+    assert float(outside / inside) < 0.7
 
 
 def test_decoupled_begins_from_an_estimate() -> None:

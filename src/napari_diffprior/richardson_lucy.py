@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from .operators.contract import Operator
 
 MOST = 500  # iterations
-CHECKED = 5  # iterations after each of which the misfit is looked at
+MORE = 0.1  # iterations until the misfit is looked at again, as a share of those that were done
 LEAST = 1e-3  # light, model units
 
 
 def richardson_lucy(light: Tensor, operator: Operator, shape: tuple[int, ...], base: float = 0.0) -> Iterator[Tensor]:
     """Images (1, C, ...) of one iteration after the other, without end.
+
+    The first is even within a plane and as bright as the plane is seen by the measurement: a stack is taken around what it
+    shows, so where a PSF does not say which plane light came from, it came rather from within the stack.
 
     Parameters
     ----------
@@ -36,7 +39,8 @@ def richardson_lucy(light: Tensor, operator: Operator, shape: tuple[int, ...], b
     """
     counts = (light + base).clamp_min(0.0)
     seen = adjoint(operator, light.new_ones(light.shape), shape).clamp_min(LEAST)
-    image = light.new_full((1, *shape), max(float(light.mean()), LEAST))
+    window = seen.amax((-2, -1), keepdim=True) / seen.max()
+    image = (max(float(light.mean()), LEAST) * window).expand(1, *shape)
     while True:
         image = image * adjoint(operator, counts / (operator.apply(image) + base).clamp_min(LEAST), shape) / seen
         yield image
@@ -53,9 +57,12 @@ def sharpened(measurement: Measurement, poll: Callable[[], object] = lambda: Non
     base = 2 * (precision if isinstance(precision, float) else float(precision[precision > 0].mean())) ** -0.5
     iterations = richardson_lucy(measurement.y - dark, measurement.operator, measurement.shape, base)
     goal = 1 - math.sqrt(2 / measurement.count)
-    for _ in range(MOST // CHECKED):
+    due = 1.0
+    for number, image in enumerate(islice(iterations, MOST), 1):
         poll()
-        image = next(islice(iterations, CHECKED - 1, None))
+        if number < due:
+            continue
         if float(measurement.misfit(dark + image)) <= goal:
             break
+        due = number * (1 + MORE)
     return dark + image
