@@ -154,11 +154,8 @@ def restore_chunks(
     place = Calibration(place.scale, place.units, layout.axes, place.translate).of_part(*layout.place)
     parts = {kind: _part_name(path, f"{token or uuid4().hex}{recipe.fingerprint()}") for kind, path in outputs.items()}
     done = _prepare(parts, layout, place, recipe)
-    tasks = [
-        PlaneTask(layout, position, recipe, prior, psf, parts, torch.get_num_threads())
-        for position in layout.positions()
-        if position not in done
-    ]
+    left = [position for position in layout.positions() if position not in done]
+    tasks = [PlaneTask(layout, position, recipe, prior, psf, parts, torch.get_num_threads()) for position in left]
     for record in list(done.values()):
         yield _progress(record, len(done), layout, parts["mean"])
     try:

@@ -43,7 +43,6 @@ def sampler(
     output
         Write it to this file too.
     """
-    from ..bench.tables import Column
     from ..bench.tables import markdown as markdown_table
     from ..bench.tables import text as text_table
     from ..io import check_writable, replacing
@@ -59,7 +58,18 @@ def sampler(
     for cls in chosen:
         figures = measure_sampler(cls(), draws, seed)
         rows.append({**asdict(figures), "verdict": figures.verdict})
-    columns = [
+    table = markdown_table if markdown else text_table
+    shown = "\n".join(json.dumps(row) for row in rows) if json_ else table(rows, _columns())
+    if output is not None:
+        with replacing(output) as temporary:
+            temporary.write_text(shown + "\n")
+    write_line(shown)
+
+
+def _columns() -> list[Any]:
+    from ..bench.tables import Column
+
+    return [
         Column("sampler", "sampler"),
         Column("bias", "bias", ".2f"),
         Column("variance_ratio", "variance ratio", ".2f"),
@@ -69,9 +79,3 @@ def sampler(
         Column("calls", "network calls", "d"),
         Column("verdict", "what it is"),
     ]
-    table = markdown_table if markdown else text_table
-    shown = "\n".join(json.dumps(row) for row in rows) if json_ else table(rows, columns)
-    if output is not None:
-        with replacing(output) as temporary:
-            temporary.write_text(shown + "\n")
-    write_line(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,41 @@ from cyclopts import Parameter
 
 from .app import app
 from .terminal import assignment, drive_with_bar, number_or_name, say
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Camera:
+    """What is known of the noise and of single pixels.
+
+    Parameters
+    ----------
+    noise
+        Standard deviation of the noise in the image's units, auto, poisson, or poisson-gaussian.
+    gain
+        Of a camera: grey levels of one photo-electron; estimated by default.
+    offset
+        Of a camera: grey level without light; estimated by default.
+    read_noise
+        Of a camera: standard deviation in the dark, in grey levels; estimated by default.
+    saturation
+        Grey level from which on a pixel only says that there was at least so much light; by default the ceiling of an
+        8-, 10-, 12-, 14- or 16-bit camera, if pixels lie at it; none: no such level.
+    hot_pixels
+        Find single pixels that stand out of their neighbours, and take them as missing.
+    """
+
+    noise: str = "auto"
+    gain: float | None = None
+    offset: float | None = None
+    read_noise: float | None = None
+    saturation: str = "auto"
+    hot_pixels: Annotated[bool, Parameter(negative="")] = False
+
+    def settings(self) -> dict[str, Any]:
+        """As ``make_recipe`` takes them."""
+        ceiling = None if self.saturation == "none" else number_or_name(self.saturation)
+        return {**asdict(self), "noise": number_or_name(self.noise), "saturation": ceiling}
 
 
 @app.command
@@ -23,12 +59,7 @@ def restore(
     psf_sigma: float | None = None,
     anisotropy: float | None = None,
     upsample: Literal[1, 2, 3, 4] = 1,
-    noise: str = "auto",
-    gain: float | None = None,
-    offset: float | None = None,
-    read_noise: float | None = None,
-    saturation: str = "auto",
-    hot_pixels: Annotated[bool, Parameter(negative="")] = False,
+    camera: Camera = Camera(),
     prior: str = "microscopy",
     sampler: str = "decoupled",
     steps: int | None = None,
@@ -62,19 +93,6 @@ def restore(
         With a 3-D --psf: step between planes over step between pixels; by default as the file says.
     upsample
         Pixels of the result along a side of a measured one; a finer grid, whose scale and place are written.
-    noise
-        Standard deviation of the noise in the image's units, auto, poisson, or poisson-gaussian.
-    gain
-        Of a camera: grey levels of one photo-electron; estimated by default.
-    offset
-        Of a camera: grey level without light; estimated by default.
-    read_noise
-        Of a camera: standard deviation in the dark, in grey levels; estimated by default.
-    saturation
-        Grey level from which on a pixel only says that there was at least so much light; by default the ceiling of an
-        8-, 10-, 12-, 14- or 16-bit camera, if pixels lie at it; none: no such level.
-    hot_pixels
-        Find single pixels that stand out of their neighbours, and take them as missing.
     prior
         Name of an embedded prior, or a folder in the diffusers layout.
     sampler
@@ -109,13 +127,11 @@ def restore(
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
-    ceiling = None if saturation == "none" else number_or_name(saturation)
-    camera = {"gain": gain, "offset": offset, "read_noise": read_noise, "saturation": ceiling, "hot_pixels": hot_pixels}
     anisotropy = open_image(image)[1].anisotropy if psf is not None and anisotropy is None else anisotropy
-    model = {"psf_sigma": psf_sigma, "anisotropy": anisotropy or 1.0, "upsample": upsample, **camera}
+    model = {"psf_sigma": psf_sigma, "anisotropy": anisotropy or 1.0, "upsample": upsample, **camera.settings()}
     settings = {"prior": prior, "samples": samples, "seed": seed, "device": device, **model}
     part = {"axes": axes, "region": _region(region)}
-    recipe = make_recipe(sampler, steps, options=options, noise=number_or_name(noise), **part, **settings)
+    recipe = make_recipe(sampler, steps, options=options, **part, **settings)
     outputs = Outputs(mean=output, std=std, quantiles=quantiles, samples=samples_out)
     say(_restore_files({"image": image, "mask": mask, "psf": psf}, outputs, recipe, scheduler), json_)
 
