@@ -12,11 +12,10 @@ from typing import Any
 from ..params import from_dict, to_dict
 from ..priors.levels import Levels
 from .card import collections
-from .data import TrainingImage, batch, hold_out, read_folder, statistics
+from .data import TYPICAL, TrainingImage, batch, hold_out, read_folder, statistics
 from .loop import Event, TrainSettings, train, write_json
 
 FEWEST, FEWEST_TUNED = 500, 50
-PATCHES = 1024  # for the statistics of what was learned from
 
 
 def train_prior(
@@ -78,7 +77,7 @@ def train_prior(
 
 def learned_from(images: Sequence[TrainingImage], settings: TrainSettings) -> dict[str, Any]:
     """Statistics of the patches that a training sees, for ``prior.json``: what the prior makes up should have the same."""
-    patches = batch(images, settings.patches[-1], PATCHES, [settings.seed])
+    patches = batch(images, settings.patches[-1], TYPICAL, [settings.seed])
     return {"trained_on": statistics(patches), "levels": list(Levels.of(patches).means)}
 
 

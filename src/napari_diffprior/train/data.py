@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Image = np.ndarray[Any, np.dtype[np.float32]]
 SUFFIXES = (".tif", ".tiff", ".png", ".webp", ".jpg", ".jpeg", ".npy")
+TYPICAL = 1024  # patches that tell the statistics of what is learned from
 # What decoders of broken files raise besides what they promise.
 UNREADABLE: tuple[type[Exception], ...] = (
     OSError,

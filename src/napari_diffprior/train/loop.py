@@ -191,7 +191,7 @@ def train(
             run.validate(held, emit)
             run.save(folder)
         if show.due():
-            run.show(folder / "samples.png", emit)
+            run.show(folder / "samples.png", images, emit)
     if run.main:
         run.validate(held, emit)
         run.save(folder)

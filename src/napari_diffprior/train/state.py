@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..rng import stream_seed
-from .data import TrainingImage, batch
+from .data import TYPICAL, TrainingImage, batch
 from .feed import batches, cutters
 from .loop import (
     Event,
@@ -164,14 +164,16 @@ class Run:
         self.progress.history.append(event)
         emit(event)
 
-    def show(self, path: Path, emit: Callable[[Event], None], count: int = 16) -> None:
-        """Picture of what the averaged weights make up without any data, in the smallest patch size."""
+    def show(self, path: Path, images: Sequence[TrainingImage], emit: Callable[[Event], None], count: int = 16) -> None:
+        """Picture of what the averaged weights make up without any data, in the smallest patch size of the training images."""
+        from ..priors.levels import Levels
         from ..priors.network import NetworkPrior
         from .sampling import draw_samples, write_grid
 
         side = min(self.settings.patches)
         network = self.averaged_network()
         prior = NetworkPrior(network, self.table, "v_prediction", (side, side), precision="bfloat16")
+        prior.levels = Levels.of(batch(images, side, TYPICAL, [self.settings.seed]))
         write_grid(path, draw_samples(prior, count, side, steps=20, device=str(self.accelerator.device)))
         emit({"event": "samples", "step": self.progress.step, "file": str(path)})
 
