@@ -161,6 +161,17 @@ def test_an_empty_plane_does_not_end_a_run(stack: Any) -> None:
     assert result.provenance["planes"][1]["misfit"] == []
 
 
+def test_gaps_of_an_even_plane_are_filled_and_an_unmeasured_plane_is_unknown(stack: Any) -> None:
+    image, mask = stack[0, 0].copy(), np.zeros(stack[0, 0].shape, bool)
+    image[1], mask[1, 2] = 7, True
+    image[1, 2] = 65535
+    mask[2] = True
+    result = run(image, mask)
+    assert (result.mean[1] == 7).all()
+    assert np.isnan(result.mean[2]).all() and np.isnan(result.std[2]).all()
+    np.testing.assert_array_equal(result.mean[0], run(stack[0, 0]).mean[0])
+
+
 def test_effective_particles_are_the_mean_over_planes(stack: Any) -> None:
     image = stack[0, 0].copy()
     image[1] = 7

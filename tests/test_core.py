@@ -421,6 +421,7 @@ BAD = {
     "constant where measured": (lambda: run(np.where(scene() > 100, 5.0, 9.0), scene() > 100), "constant"),
     "empty stack": (lambda: run(np.zeros((2, 12, 14))), "constant"),
     "empty": (lambda: run(np.zeros((0, 4))), "nothing"),
+    "too far from zero": (lambda: run(1e9 + scene()), "subtract the lowest"),
     "unknown sampler": (lambda: run(scene(), sampler="decopled"), "did you mean decoupled"),
     "unknown parameter": (lambda: run(scene(), stpes=3), "did you mean steps"),
     "impossible parameter": (lambda: run(scene(), steps=-1), "steps = -1 is not possible"),

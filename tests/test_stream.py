@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,10 @@ import zarr
 
 from napari_diffprior import restore, restore_to_zarr
 from napari_diffprior.io import Calibration, file_hash, open_image, read_image, read_metadata, write_zarr
+from napari_diffprior.plane import Cancelled
 from napari_diffprior.priors.analytic import GaussianPrior
+from napari_diffprior.restoration import make_recipe
+from napari_diffprior.stream import restore_chunks
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not know this file
 PLACE = Calibration((3.0, 1.0, 0.5, 0.1, 0.2), ("s", "pixel", "um", "um", "um"), "tczyx", (0.0, 0.0, 1.0, 2.0, 3.0))
@@ -72,26 +77,42 @@ def cluster() -> Iterator[Any]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_same_bytes_on_any_number_of_workers(workers: int, cluster: Any, stored: Path, local: Path, tmp_path: Path) -> None:
+    from dask.distributed import Client
+
     cluster.scale(workers)
+    with Client(cluster, set_as_default=False) as client:
+        client.wait_for_workers(workers, timeout=60)
     array = open_image(stored)[0]
     image = array if workers == 1 else dask.array.from_array(array, chunks=(1, 1, 2, 12, 7))
-    output = tmp_path / "out.zarr"
+    output, seen = tmp_path / "out.zarr", tmp_path / "seen"
     restore_to_zarr(
-        image, output, np.eye(12, 13), prior=prior(), calibration=PLACE, scheduler=cluster.scheduler_address, **SETTINGS
+        image, output, np.eye(12, 13), prior=Noted(seen), calibration=PLACE, scheduler=cluster.scheduler_address, **SETTINGS
     )
     assert file_hash(output / "0") == file_hash(local / "0")
+    assert len({note.name.split()[0] for note in seen.iterdir()}) == workers
 
 
-class Deadly(GaussianPrior):
-    """Kills the worker that calls it first."""
+class Noted(GaussianPrior):
+    """Notes each of its calls in a folder, and by which process."""
 
-    def __init__(self, marker: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(torch.full((1, 12, 13), 0.3))
-        self.marker = marker
+        self.folder = folder
+        folder.mkdir()
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-        if not self.marker.exists():
-            self.marker.touch()
+        (self.folder / f"{os.getpid()} {time.time_ns()}").touch()
+        time.sleep(0.05)  # long enough for all workers to be asked
+        return super().__call__(x, sigma)
+
+
+class Deadly(Noted):
+    """Kills the worker that makes the tenth call: three planes have three steps each, and more follow."""
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        died = self.folder.with_name("died")
+        if not died.exists() and len(list(self.folder.iterdir())) >= 9:
+            died.touch()
             os._exit(1)
         return super().__call__(x, sigma)
 
@@ -102,7 +123,7 @@ def test_a_killed_worker_does_not_end_the_run(cluster: Any, stored: Path, local:
     output = tmp_path / "out.zarr"
     with Client(cluster):  # an active client is found without an address
         restore_to_zarr(
-            open_image(stored)[0], output, np.eye(12, 13), prior=Deadly(tmp_path / "died"), calibration=PLACE, **SETTINGS
+            open_image(stored)[0], output, np.eye(12, 13), prior=Deadly(tmp_path / "seen"), calibration=PLACE, **SETTINGS
         )
     assert (tmp_path / "died").exists()
     assert file_hash(output / "0") == file_hash(local / "0")
@@ -123,9 +144,6 @@ class Failing(GaussianPrior):
 
 
 def test_a_run_that_ended_early_goes_on(stored: Path, local: Path, tmp_path: Path) -> None:
-    from napari_diffprior.restoration import make_recipe
-    from napari_diffprior.stream import restore_chunks
-
     outputs = {"mean": tmp_path / "out.zarr"}
     array, recipe = open_image(stored)[0], make_recipe(**SETTINGS)
 
@@ -141,6 +159,29 @@ def test_a_run_that_ended_early_goes_on(stored: Path, local: Path, tmp_path: Pat
     assert rest.left == 0
     assert file_hash(outputs["mean"] / "0") == file_hash(local / "0")
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.zarr"]
+
+
+def test_a_cancel_does_not_wait_for_the_plane(stored: Path, tmp_path: Path) -> None:
+    counted = Failing(100)
+    run = restore_chunks(
+        open_image(stored)[0],
+        {"mean": tmp_path / "out.zarr"},
+        recipe=make_recipe(**SETTINGS),
+        prior=counted,
+        cancelled=lambda: counted.left <= 95,
+    )
+    with pytest.raises(Cancelled):
+        list(run)
+    assert counted.left == 95  # the second step of the second plane
+
+
+@pytest.mark.parametrize("keep", [None, True])
+def test_quantiles_are_those_of_a_script(stack: Any, tmp_path: Path, keep: bool | None) -> None:
+    settings = {**SETTINGS, "samples": 20, "keep_samples": keep}
+    expected = restore(stack[:1], axes="tczyx", prior=prior(), **settings)
+    outputs = {"mean": tmp_path / "out.zarr", "low": tmp_path / "low.zarr"}
+    list(restore_chunks(stack[:1], outputs, recipe=make_recipe(**settings), prior=prior()))
+    np.testing.assert_array_equal(read_image(tmp_path / "low.zarr")[0], expected.quantile(0.05))
 
 
 def test_a_mistake_leaves_nothing_behind(stored: Path, tmp_path: Path) -> None:
@@ -162,3 +203,32 @@ def test_a_region_has_its_place(stored: Path, local: Path, tmp_path: Path) -> No
     assert place.translate == (3.0, 0.0, 1.5, 2.0, 3.0)
     assert read_metadata(output)["napari-diffprior"]["recipe"]["region"] == {"t": [1, 2], "z": [1, 2]}
     assert isinstance(open_image(output)[0], zarr.Array)
+
+
+def test_a_cluster_is_cancelled_while_it_works(cluster: Any, stored: Path, tmp_path: Path) -> None:
+    stop = threading.Event()
+    run = restore_chunks(
+        open_image(stored)[0],
+        {"mean": tmp_path / "out.zarr"},
+        recipe=make_recipe(**SETTINGS),
+        prior=Endless(),
+        scheduler=cluster.scheduler_address,
+        cancelled=stop.is_set,
+    )
+    threading.Timer(1.0, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        list(run)
+    assert time.monotonic() - started < 15
+    assert not list(tmp_path.iterdir())
+
+
+class Endless(GaussianPrior):
+    """Takes longer than anybody waits."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.full((1, 12, 13), 0.3))
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        time.sleep(20)
+        return super().__call__(x, sigma)

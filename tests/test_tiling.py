@@ -160,6 +160,18 @@ def test_out_of_memory_halves_the_batch(error: type[RuntimeError]) -> None:
     assert torch.allclose(value, plain_blend(Patchwise(curved), x, x.new_ones(2), (8, 8), 0.5), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("message", ["MPS backend out of memory", "DefaultCPUAllocator: not enough memory"])
+def test_out_of_memory_on_samples_of_one_tile_halves_them(message: str) -> None:
+    def small_memory(x: Tensor, sigma: Tensor) -> Tensor:
+        if len(x) > 1:
+            raise RuntimeError(message)
+        return curved(x, sigma)
+
+    tiled, x = TiledDenoiser(Patchwise(small_memory)), torch.linspace(-1, 1, 256).view(4, 1, 8, 8)
+    assert torch.allclose(tiled(x, torch.ones(4)), curved(x, torch.ones(4)), rtol=0, atol=1e-6)
+    assert (tiled.batch, tiled.halved) == (1, 2)
+
+
 def test_out_of_memory_on_a_single_tile_is_reported() -> None:
     def no_memory(x: Tensor, sigma: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("planted")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_diffprior.measurement import Measurement
+from napari_diffprior.noise.censored import Censored
 from napari_diffprior.noise.gaussian import Gaussian
 from napari_diffprior.noise.poisson_gaussian import PoissonGaussian
 from napari_diffprior.operators.blur import Blur
@@ -23,6 +24,7 @@ from napari_diffprior.restoration import restore
 from napari_diffprior.richardson_lucy import richardson_lucy, sharpened
 from napari_diffprior.rng import BatchNoise, KeyedNoise
 from napari_diffprior.samplers.decoupled import DOUBT, Decoupled
+from napari_diffprior.samplers.dps import DPS
 from napari_diffprior.testing import check_operator, check_prior
 from napari_diffprior.volume import Coupled, MeasuredVolume, VolumeDenoiser
 
@@ -333,6 +335,23 @@ def test_light_of_an_unknown_plane_came_rather_from_within_the_stack() -> None:
     inside = blur.extract(image).mean()
     outside = (image[0, 0, :11, 0, 0].sum() - 5 * inside) / 6
     assert float(outside / inside) < 0.7
+
+
+def test_the_dark_of_a_saturated_camera_is_its_offset() -> None:
+    _, _, measurement = balls(-0.9, low_light=True)
+    bright = torch.full_like(measurement.y, math.inf)
+    bright[0, 0, 5, 5, 5] = measurement.y.max()
+    saturated = replace(measurement, noise=Censored(measurement.noise, bright))
+    assert float(sharpened(saturated).min()) >= -0.9 - 1e-6
+
+
+@pytest.mark.parametrize("guidance", ["calibrated", "norm", "unit_gradient"])
+def test_dps_of_volumes_in_a_batch_equals_singles(guidance: Any) -> None:
+    _, _, measurement = balls(0.0)
+    volume, sampler = VolumeDenoiser(Smoothing(), 1.0), DPS(steps=3, guidance=guidance)
+    *_, both = sampler.run(measurement, volume, KeyedNoise(0, [0, 1]))
+    *_, second = sampler.run(measurement, volume, KeyedNoise(0, [1]))
+    assert torch.allclose(both.x0[1], second.x0[0], rtol=1e-6, atol=1e-6)
 
 
 def test_decoupled_begins_from_an_estimate() -> None:

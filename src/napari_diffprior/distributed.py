@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 from .plane import poll
 
 RETRIES = 3
+PATIENCE = 0.5  # seconds after which a cluster is asked again, and a cancel is looked for
+CANCELLED: ContextVar[Callable[[], bool] | None] = ContextVar("cancelled", default=None)  # of a call in this process
 Runner = Callable[[Sequence[Any], Callable[[], bool] | None], Iterator[Any]]
 
 
@@ -84,17 +87,29 @@ def _here(calls: Sequence[Any], cancelled: Callable[[], bool] | None) -> Iterato
 
     for call in calls:
         poll(cancelled)
-        yield compute(call, scheduler="synchronous")[0]
+        token = CANCELLED.set(cancelled)
+        try:
+            result = compute(call, scheduler="synchronous")[0]
+        finally:
+            CANCELLED.reset(token)
+        yield result
 
 
 def _on_cluster(client: Any, calls: Sequence[Any], cancelled: Callable[[], bool] | None) -> Iterator[Any]:
     """All calls at once; those of a lost worker are made again by another."""
-    from dask.distributed import as_completed
+    from dask.distributed import wait
 
     futures = client.compute(list(calls), retries=RETRIES)
+    left = set(futures)
     try:
-        for future in as_completed(futures):
+        while left:
             poll(cancelled)
-            yield future.result()
+            try:
+                done = wait(left, timeout=PATIENCE, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                continue
+            for future in done:
+                yield future.result()
+            left -= done
     finally:
         client.cancel(futures)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .psf import PSF
 
 Array = np.ndarray[Any, Any]
+COARSEST = 0.01  # step of float32 at an image's values, as a share of their range
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,13 @@ def check_input(image: Any, mask: Any = None, axes: str = "yx") -> tuple[Array, 
         raise ValueError("the mask covers the whole image: nothing is left to measure; unpaint some pixels.")
     if not np.isfinite(pixels[measured]).all():
         raise ValueError("the image has NaN or infinite pixels outside the mask: paint them in the mask, or replace them.")
-    if np.ptp(pixels[measured]) == 0:
+    low, high = float(pixels[measured].min()), float(pixels[measured].max())
+    if low == high:
         raise ValueError("the image is constant: there is nothing to restore.")
+    if np.spacing(np.float32(max(abs(low), abs(high)))) > COARSEST * (high - low):
+        raise ValueError(
+            f"the values {low:.9g} to {high:.9g} lie too far from 0 to be told apart in float32: subtract the lowest."
+        )
     return np.where(measured, pixels, pixels.dtype.type(0)), measured
 
 

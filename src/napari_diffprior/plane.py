@@ -115,7 +115,7 @@ class PlaneResult:
     samples : ndarray, shape (N, H, W) or (0, H, W)
         Empty if they were not kept.
     misfit : tuple of float
-        Chi-square over m of each sample; empty for a plane that was constant and is handed on as it is.
+        Chi-square over m of each sample; empty for a plane of one value, which was not sampled.
     calls : int
         Network calls for one sample.
     noise : float
@@ -193,6 +193,8 @@ def restore_plane(
     from .samplers.contract import chosen
 
     recipe = engine.recipe
+    if getattr(engine.denoiser, "channels", 1) != 1:
+        raise ValueError(f"the prior is one of {engine.denoiser.channels} colours: choose one of grey images, or train one.")
     job = make_job(image, mask, psf, recipe, engine.device.name, lambda: poll(engine.cancelled))
     denoiser = engine.denoiser_of(job)
     sampler, said = chosen(recipe.make_sampler(), job.measurement, denoiser)
@@ -220,15 +222,15 @@ def restore_plane(
     return PlaneResult(running.mean, std, samples, tuple(misfits), calls, job.noise, factor, facts, tuple(effective), factor_50)
 
 
-def unchanged(image: Array, upsample: int = 1) -> PlaneResult:
-    """A plane of one value, handed on as it is: in a stack it must not end the run."""
-    flat = image.astype(np.float32).repeat(upsample, -1).repeat(upsample, -2)
-    return PlaneResult(flat, np.zeros_like(flat), np.zeros((0, *flat.shape), np.float32), (), 0, 0.0, None)
+def even(shape: tuple[int, ...], value: float, upsample: int = 1) -> PlaneResult:
+    """A plane that needs no restoration: in a stack it must not end the run. NaN where nothing was measured."""
+    flat = np.full((*shape[:-2], *(upsample * side for side in shape[-2:])), value, np.float32)
+    return PlaneResult(flat, 0 * flat, np.zeros((0, *flat.shape), np.float32), (), 0, 0.0, None)
 
 
 def is_constant(measured: Array) -> bool:
-    """Whether all measured pixels have one value."""
-    return measured.size > 0 and bool((measured == measured.flat[0]).all())
+    """Whether all measured pixels, if there are any, have one value."""
+    return bool((measured == measured.flat[0]).all()) if measured.size else True
 
 
 def _tiles(prior: Denoiser) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .axes import Layout, Position
-from .plane import Cancelled, Engine, PlaneResult, Update, is_constant, restore_plane, unchanged
+from .plane import Cancelled, Engine, PlaneResult, Update, even, is_constant, restore_plane
 from .psf import axes_of
 from .recipe import Recipe
 from .result import Canvas, Restoration
@@ -108,8 +108,9 @@ def restore_part(
         If the plane cannot be used; in a stack the sentence says which.
     """
     pixels, missing = layout.orient(pixels), None if missing is None else layout.orient(missing)
-    if layout.count > 1 and is_constant(pixels if missing is None else pixels[missing == 0]):
-        return unchanged(pixels, layout.upsample)
+    measured = pixels if missing is None else pixels[missing == 0]
+    if layout.count > 1 and is_constant(measured):
+        return even(pixels.shape, measured.flat[0] if measured.size else np.nan, layout.upsample)
     try:
         return (yield from restore_plane(pixels, missing, psf, engine, position, keep))
     except ValueError as error:

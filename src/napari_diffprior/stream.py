@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -15,9 +16,9 @@ from uuid import uuid4
 import numpy as np
 
 from .axes import Layout, Position
-from .distributed import later, lazy_part, runner
+from .distributed import CANCELLED, later, lazy_part, runner
 from .io import Calibration, create_zarr, is_zarr, move_into_place, set_metadata, zarr_axes
-from .plane import Engine, PlaneResult, Update
+from .plane import Engine, PlaneResult, Update, keeps_samples
 from .recipe import Recipe
 from .restoration import layout_of, own_prior, restore_part
 from .result import QUANTILES, summarise
@@ -70,8 +71,10 @@ def run_task(task: PlaneTask, pixels: Array, missing: Array | None) -> str:
 
     if torch.get_num_threads() != task.threads:
         torch.set_num_threads(task.threads)
-    engine = Engine.of(task.recipe, task.prior)
-    steps = restore_part(task.layout, pixels, missing, task.psf, engine, task.position, "samples" in task.folders)
+    engine = Engine.of(task.recipe, task.prior, CANCELLED.get())
+    few = not QUANTILES.keys().isdisjoint(task.folders) and keeps_samples(task.recipe, math.prod(task.layout.result_shape))
+    keep = few or "samples" in task.folders  # quantiles come from samples where they would in memory
+    steps = restore_part(task.layout, pixels, missing, task.psf, engine, task.position, keep)
     while True:
         try:
             next(steps)

@@ -19,6 +19,7 @@ LONGEST = 4.0  # patches in a grown tile
 GROWN_OVERLAP = 1 / 16
 BATCH_PIXELS = 2**16  # in one call of the network on a CPU: beyond, tensors are mapped anew each time, for a sixth of the time
 BYTES_PER_PIXEL = 10_000  # of a call with its gradient, float32; decides how much of a GPU's free memory a batch may take
+NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")  # what a CPU says on Linux and on Windows, and Metal
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:
@@ -147,7 +148,10 @@ class TiledDenoiser:
         if len(cover.places) == 1 and len(x) <= self._batch(cover):
             if self.on_tile is not None:
                 self.on_tile()
-            return self.inner(padded, sigma)[crop]
+            try:
+                return self.inner(padded, sigma)[crop]
+            except RuntimeError as error:
+                self._halve(len(x), error)
         blended: Tensor = _function().apply(padded, sigma, self, cover)
         return blended[crop]
 
@@ -194,11 +198,15 @@ class TiledDenoiser:
             try:
                 work(todo[:size])
             except RuntimeError as error:
-                if size == 1 or not lacks_memory(error):
-                    raise
-                self.batch, self.halved = size // 2, self.halved + 1
+                self._halve(size, error)
                 continue
             todo = todo[size:]
+
+    def _halve(self, size: int, error: RuntimeError) -> None:
+        """Take half as many tiles if an error says that the memory did not suffice, or raise it again."""
+        if size == 1 or not lacks_memory(error):
+            raise error
+        self.batch, self.halved = size // 2, self.halved + 1
 
 
 def batch_pixels(device: torch.device) -> int:
@@ -219,7 +227,7 @@ def lacks_memory(error: RuntimeError) -> bool:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return True
-    return "allocate memory" in str(error)
+    return any(words in str(error) for words in NO_MEMORY)
 
 
 def _pad_to_tile(x: Tensor, tile: tuple[int, int]) -> tuple[Tensor, tuple[Any, ...]]:

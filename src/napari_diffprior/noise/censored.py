@@ -30,6 +30,11 @@ class Censored:
     def __init__(self, inner: NoiseModel, ceiling: Tensor) -> None:
         self.inner, self.ceiling = inner, ceiling
 
+    @property
+    def offset(self) -> float:
+        """Dark level of a camera; an AttributeError where the inner noise has none."""
+        return float(self.inner.offset)  # type: ignore[attr-defined]
+
     def nll(self, mean: Tensor, y: Tensor) -> Tensor:
         """Negative log-likelihood per sample, shape (B,); a bound that is kept costs what a perfect fit costs."""
         return self.inner.nll(y.where(mean >= self.ceiling, mean), y)

@@ -59,9 +59,9 @@ class DPS:
                     x0 = settled(measurement, prior, x0)
                 x = ancestral(x, x0, sigma, lower, noise)
             else:
-                length = norm if self.guidance == "norm" else pull.flatten(1).norm(dim=1)
+                length = (norm if self.guidance == "norm" else pull.flatten(1).norm(dim=1)).clamp_min(1e-12)
                 step_size = self.scale * math.sqrt((1 + sigma**2) * (1 + lower**2))
-                x = ancestral(x, x0, sigma, lower, noise) + step_size * pull / length.clamp_min(1e-12).view(-1, 1, 1, 1)
+                x = ancestral(x, x0, sigma, lower, noise) + step_size * pull / length.view(-1, *[1] * (x.ndim - 1))
                 x0 = x if lower == 0 else x0
             yield State(step, self.steps, sigma, x0, measurement.misfit(x0), step)
 
