@@ -22,7 +22,7 @@ from napari_diffprior.io import Calibration, file_hash, open_image, read_image, 
 from napari_diffprior.plane import Cancelled
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.restoration import make_recipe
-from napari_diffprior.stream import restore_chunks
+from napari_diffprior.stream import restore_chunks, restore_stored
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not know this file
 PLACE = Calibration((3.0, 1.0, 0.5, 0.1, 0.2), ("s", "pixel", "um", "um", "um"), "tczyx", (0.0, 0.0, 1.0, 2.0, 3.0))
@@ -182,6 +182,30 @@ def test_quantiles_are_those_of_a_script(stack: Any, tmp_path: Path, keep: bool 
     outputs = {"mean": tmp_path / "out.zarr", "low": tmp_path / "low.zarr"}
     list(restore_chunks(stack[:1], outputs, recipe=make_recipe(**settings), prior=prior()))
     np.testing.assert_array_equal(read_image(tmp_path / "low.zarr")[0], expected.quantile(0.05))
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_a_stored_result_is_that_of_a_script(stack: Any, tmp_path: Path, samples: int) -> None:
+    image, settings = np.swapaxes(stack, 0, 2), {**SETTINGS, "samples": samples}
+    recipe = make_recipe(**settings, axes="zctyx")
+    run = restore_stored(dask.array.from_array(image), tmp_path / "a.ome.zarr", recipe=recipe, prior=prior())
+    result = last(run)
+    expected = restore(image, axes="zctyx", prior=prior(), **settings)
+    np.testing.assert_array_equal(result.mean, expected.mean)
+    np.testing.assert_array_equal(result.std, expected.std)
+    assert (result.misfit, result.calls, result.reason) == (expected.misfit, expected.calls, expected.reason)
+    assert result.place == expected.place
+    written = sorted(entry.name for entry in tmp_path.iterdir())
+    assert written == (["a.ome.zarr", "a_std.ome.zarr"] if samples > 1 else ["a.ome.zarr"])
+
+
+def last(run: Any) -> Any:
+    """Return value of a generator."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            return end.value
 
 
 def test_a_mistake_leaves_nothing_behind(stored: Path, tmp_path: Path) -> None:

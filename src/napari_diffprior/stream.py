@@ -21,7 +21,7 @@ from .io import Calibration, create_zarr, is_zarr, move_into_place, set_metadata
 from .plane import Engine, PlaneResult, Update, keeps_samples
 from .recipe import Recipe
 from .restoration import layout_of, own_prior, restore_part
-from .result import QUANTILES, summarise
+from .result import QUANTILES, Restoration, summarise
 
 if TYPE_CHECKING:
     from .priors.contract import Denoiser
@@ -226,6 +226,36 @@ def _progress(record: Mapping[str, Any], done: int, layout: Layout, folder: Path
     index = tuple(at[letter] for letter in zarr_axes(layout.axes))
     misfit = float(np.mean(record["misfit"])) if record["misfit"] else float("nan")
     return Update(done, layout.count, 0.0, misfit, lambda: np.asarray(zarr.open_array(folder / "0", mode="r")[index]), position)
+
+
+def restore_stored(
+    image: Any, output: Path, mask: Any = None, psf: Any = None, *, recipe: Recipe, **settings: Any
+) -> Generator[Update, None, Restoration]:
+    """Restore a stack into OME-Zarrs, as ``restore_chunks``, with a result that is read from them where it is looked at.
+
+    Parameters
+    ----------
+    image, mask, psf, recipe, **settings
+        As for ``restore_chunks``.
+    output : Path
+        OME-Zarr for the mean; the standard deviation, where there is one, lies beside it, with "_std" in its name.
+    """
+    stem, dot, ending = output.name.partition(".")
+    outputs = {"mean": output} | ({"std": output.with_name(f"{stem}_std{dot}{ending}")} if recipe.samples > 1 else {})
+    story = yield from restore_chunks(image, outputs, mask, psf, recipe=recipe, **settings)
+    mean = _stored(output, story["axes"])
+    std = _stored(outputs["std"], story["axes"]) if "std" in outputs else 0 * mean
+    nothing = np.zeros((0, *mean.shape), np.float32)
+    misfit, reason = tuple(story["misfit"]), story["not_calibrated"]
+    return Restoration(mean, std, nothing, misfit, story["calls"], story["seconds"], recipe, story, reason)
+
+
+def _stored(store: Path, axes: str) -> Any:
+    """A written array with its axes in the order of the image; dask reads what is asked for."""
+    import dask.array
+
+    found = zarr_axes(axes)
+    return dask.array.from_zarr(store / "0").transpose([found.index(letter) for letter in axes])
 
 
 def restore_to_zarr(
