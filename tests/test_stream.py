@@ -19,7 +19,7 @@ import zarr
 
 from napari_diffprior import restore, restore_to_zarr
 from napari_diffprior.io import Calibration, file_hash, open_image, read_image, read_metadata, write_zarr
-from napari_diffprior.plane import Cancelled
+from napari_diffprior.plane import Cancelled, run_to_end
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.restoration import make_recipe
 from napari_diffprior.stream import restore_chunks, restore_stored
@@ -189,7 +189,7 @@ def test_a_stored_result_is_that_of_a_script(stack: Any, tmp_path: Path, samples
     image, settings = np.swapaxes(stack, 0, 2), {**SETTINGS, "samples": samples}
     recipe = make_recipe(**settings, axes="zctyx")
     run = restore_stored(dask.array.from_array(image), tmp_path / "a.ome.zarr", recipe=recipe, prior=prior())
-    result = last(run)
+    result = run_to_end(run)
     expected = restore(image, axes="zctyx", prior=prior(), **settings)
     np.testing.assert_array_equal(result.mean, expected.mean)
     np.testing.assert_array_equal(result.std, expected.std)
@@ -197,15 +197,6 @@ def test_a_stored_result_is_that_of_a_script(stack: Any, tmp_path: Path, samples
     assert result.place == expected.place
     written = sorted(entry.name for entry in tmp_path.iterdir())
     assert written == (["a.ome.zarr", "a_std.ome.zarr"] if samples > 1 else ["a.ome.zarr"])
-
-
-def last(run: Any) -> Any:
-    """Return value of a generator."""
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            return end.value
 
 
 def test_a_mistake_leaves_nothing_behind(stored: Path, tmp_path: Path) -> None:

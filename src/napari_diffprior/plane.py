@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .samplers.contract import State
 
 Array = np.ndarray[Any, Any]
+R = TypeVar("R")
 
 
 class Cancelled(Exception):
@@ -153,6 +154,18 @@ class PlaneResult:
         particles = {"effective_particles": [round(value, 3) for value in self.effective]} if self.effective else {}
         factors = {"coverage_factor": self.factor, "coverage_factor_50": self.factor_50}
         return found | particles | {"calls": self.calls, **factors, **self.facts}
+
+
+def run_to_end(run: Generator[Update, None, R], progress: Callable[[Update], None] | None = None) -> R:
+    """Return value of a run whose updates go to ``progress``."""
+    while True:
+        try:
+            update = next(run)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        if progress is not None:
+            progress(update)
 
 
 def poll(cancelled: Callable[[], bool] | None) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .axes import Layout, Position
-from .plane import Cancelled, Engine, PlaneResult, Update, even, is_constant, restore_plane
+from .plane import Cancelled, Engine, PlaneResult, Update, even, is_constant, restore_plane, run_to_end
 from .psf import axes_of
 from .recipe import Recipe
 from .result import Canvas, Restoration
@@ -177,15 +177,7 @@ def restore(
     >>> result.mean, result.std, result.misfit  # doctest: +SKIP
     """
     recipe, own = own_prior(settings)
-    run = restore_iter(image, mask, psf, recipe=recipe, prior=own)
-    while True:
-        try:
-            update = next(run)
-        except StopIteration as end:
-            result: Restoration = end.value
-            return result
-        if progress is not None:
-            progress(update)
+    return run_to_end(restore_iter(image, mask, psf, recipe=recipe, prior=own), progress)
 
 
 def own_prior(settings: Mapping[str, Any]) -> tuple[Recipe, Denoiser | None]:

@@ -18,7 +18,7 @@ import numpy as np
 from .axes import Layout, Position
 from .distributed import CANCELLED, later, lazy_part, runner
 from .io import Calibration, create_zarr, is_zarr, move_into_place, set_metadata, zarr_axes
-from .plane import Engine, PlaneResult, Update, keeps_samples
+from .plane import Engine, PlaneResult, Update, keeps_samples, run_to_end
 from .recipe import Recipe
 from .restoration import layout_of, own_prior, restore_part
 from .result import QUANTILES, Restoration, summarise
@@ -75,12 +75,7 @@ def run_task(task: PlaneTask, pixels: Array, missing: Array | None) -> str:
     few = not QUANTILES.keys().isdisjoint(task.folders) and keeps_samples(task.recipe, math.prod(task.layout.result_shape))
     keep = few or "samples" in task.folders  # quantiles come from samples where they would in memory
     steps = restore_part(task.layout, pixels, missing, task.psf, engine, task.position, keep)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            plane: PlaneResult = end.value
-            break
+    plane = run_to_end(steps)
     for kind, folder in task.folders.items():
         _write(folder, task.layout, task.position, KINDS[kind](plane), kind)
     record = json.dumps({"position": task.position, **plane.record(), "device": engine.device.name})
@@ -293,11 +288,4 @@ def restore_to_zarr(
     recipe, own = own_prior(settings)
     outputs = {"mean": Path(output)} | ({} if std is None else {"std": Path(std)})
     steps = restore_chunks(image, outputs, mask, psf, recipe=recipe, prior=own, calibration=calibration, scheduler=scheduler)
-    while True:
-        try:
-            update = next(steps)
-        except StopIteration as end:
-            story: dict[str, Any] = end.value
-            return story
-        if progress is not None:
-            progress(update)
+    return run_to_end(steps, progress)
