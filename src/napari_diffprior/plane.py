@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 R = TypeVar("R")
+U = TypeVar("U")
 
 
 class Cancelled(Exception):
@@ -156,7 +157,7 @@ class PlaneResult:
         return found | particles | {"calls": self.calls, **factors, **self.facts}
 
 
-def run_to_end(run: Generator[Update, None, R], progress: Callable[[Update], None] | None = None) -> R:
+def run_to_end(run: Generator[U, None, R], progress: Callable[[U], object] | None = None) -> R:
     """Return value of a run whose updates go to ``progress``."""
     while True:
         try:

@@ -98,6 +98,7 @@ def measure(case: Case) -> dict[str, Any]:
         ``mebibytes``: peak memory of the process up to the first restoration (of the GPU, where there is one).
     """
     from ..device import choose_device
+    from ..plane import run_to_end
     from ..priors.store import find_prior, load_prior, plain_network
     from ..restoration import restore_iter
     from ..tiling import TiledDenoiser
@@ -110,7 +111,7 @@ def measure(case: Case) -> dict[str, Any]:
 
     def restore() -> tuple[float, Any]:
         started = time.perf_counter()
-        result = _drive(restore_iter(task.image, task.mask, recipe=recipe, prior=TiledDenoiser.grown(prior)))
+        result = run_to_end(restore_iter(task.image, task.mask, recipe=recipe, prior=TiledDenoiser.grown(prior)))
         _wait(device)
         return time.perf_counter() - started, result
 
@@ -145,14 +146,6 @@ def _task(size: int) -> Any:
 
     (picture,) = clean_pictures(size=min(size, 256))
     return make_task("scattered", np.pad(picture, (0, size - len(picture)), mode="symmetric"))
-
-
-def _drive(run: Any) -> Any:
-    while True:
-        try:
-            next(run)
-        except StopIteration as end:
-            return end.value
 
 
 def _inputs(shapes: list[tuple[tuple[int, ...], bool]], device: Device) -> dict[tuple[int, ...], tuple[Any, Any]]:

@@ -79,11 +79,11 @@ def _recipe(settings: Path | None, options: dict[str, Any]) -> Any:
 
 def _drive(run: Any) -> Any:
     """Drive a folder, one line for each file that is done."""
-    while True:
-        try:
-            progress = next(run)
-        except StopIteration as end:
-            return end.value
+    from ..plane import run_to_end
+
+    def tell(progress: Any) -> None:
         if (done := progress.outcome) is not None:
             told = done.message or f"misfit {done.misfit:.2f}, {done.seconds:.1f} s"
             write_line(f"{progress.number}/{progress.total} {done.file}: {done.status}, {told}")
+
+    return run_to_end(run, tell)
