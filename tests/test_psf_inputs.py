@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_diffprior import cli, restore
-from napari_diffprior.io import Calibration, read_image, write_tiff
-from napari_diffprior.psf import gaussian_psf
+from napari_diffprior.io import Calibration, read_image, voxels, write_tiff
+from napari_diffprior.psf import gaussian_psf, prepare
 
 SHAPE = (32, 40)
 SETTINGS: dict[str, Any] = {"noise": 5, "steps": 2, "samples": 2, "device": "cpu"}
@@ -95,3 +96,84 @@ def test_the_distance_of_planes() -> None:
     assert Calibration((2.0, 0.5, 0.3, 0.1), ("s", "um", "um", "um"), "tzyx").anisotropy == 2.5
     assert Calibration((0.5, 0.3), ("um", "um"), "yx").anisotropy == 1.0
     assert Calibration((0.5, 0.3, 0.3), ("pixel", "um", "um"), "zyx").anisotropy == 1.0
+    assert Calibration((500.0, 0.1, 0.1), ("nm", "um", "um"), "zyx").anisotropy == 5.0
+
+
+def in_um(*scale: float, unit: str = "um") -> Calibration:
+    return Calibration(scale, (unit,) * len(scale), "zyx"[-len(scale) :])
+
+
+@pytest.mark.parametrize(("steps", "unit"), [((0.05, 0.05), "um"), ((50.0, 50.0), "nm")])
+def test_a_file_of_other_pixels_is_resampled(steps: Any, unit: str, tiny_prior: Path, tmp_path: Path, capsys: Any) -> None:
+    """On the command line, into a TIFF and into a zarr, in any unit of length; and again by replay."""
+    psf = gaussian_psf(3.0).astype(np.float32)
+    write_tiff(tmp_path / "psf.tif", psf, in_um(*steps, unit=unit))
+    write_tiff(tmp_path / "image.tif", scene(), in_um(0.1, 0.1))
+    ready = prepare(psf, voxel=(0.05, 0.05), image_voxel=(0.1, 0.1))
+    expected = restore(scene(), psf=ready, prior=tiny_prior, **SETTINGS)
+    for name in ("out.tif", "out.zarr"):
+        files = [tmp_path / "image.tif", "--psf", tmp_path / "psf.tif", "-o", tmp_path / name, "--prior", tiny_prior]
+        assert cli.run(["restore", *(str(word) for word in files), *FAST]) == 0
+        pixels, _, story = read_image(tmp_path / name)
+        np.testing.assert_array_equal(pixels, expected.mean)
+        assert "it was resampled to the image's voxels, 2 x 2 of its own." in story["napari-diffprior"]["psf"]
+        assert cli.run(["replay", str(tmp_path / name)]) == 0
+
+
+NOTHING: dict[str, Any] = {}
+MICROMETRES = Calibration((0.3, 0.1, 0.1), ("um",) * 3, "zyx")
+
+
+@pytest.mark.parametrize(
+    ("psf", "image", "expected"),
+    [
+        (in_um(0.1, 0.1), in_um(0.1, 0.1), NOTHING),
+        (in_um(100.0, 100.0, unit="nanometer"), in_um(0.1, 0.1), NOTHING),
+        (Calibration.pixels(2), in_um(0.1, 0.1), NOTHING),
+        (in_um(0.1, 0.1), Calibration.pixels(2), NOTHING),
+        (in_um(5.0, 5.0, unit="furlong"), in_um(0.1, 0.1), NOTHING),
+        (in_um(5.0, 5.0, unit="s"), in_um(0.1, 0.1), NOTHING),
+        (in_um(0.1, 0.1, 0.1), MICROMETRES, {"voxel": (0.1, 0.1, 0.1), "image_voxel": (0.3, 0.1, 0.1)}),
+        (  # z, c, y, x: the second axis is no z
+            in_um(0.1, 0.1, 0.1),
+            Calibration((0.3, 1.0, 0.1, 0.1), ("um", "um", "um", "um"), "zcyx"),
+            {"voxel": (0.1, 0.1, 0.1), "image_voxel": (0.3, 0.1, 0.1)},
+        ),
+        (  # of the planes nothing is known
+            Calibration((1.0, 50.0, 50.0), ("pixel", "nm", "nm"), "tyx"),
+            MICROMETRES,
+            {"voxel": (1.0, 0.05, 0.05), "image_voxel": (1.0, 0.1, 0.1)},
+        ),
+    ],
+)
+def test_voxel_sizes_that_are_known(psf: Calibration, image: Calibration, expected: dict[str, Any]) -> None:
+    assert voxels(psf, image) == expected
+
+
+def test_a_size_that_cannot_be_meant_changes_nothing() -> None:
+    """As that of a file which says micrometres where nobody typed a size."""
+    found = prepare(CLEAN, voxel=(1.0, 1.0), image_voxel=(0.065, 0.065))
+    np.testing.assert_array_equal(found.values, prepare(CLEAN).values)
+    assert found.done[0].startswith("it was not resampled: the image's voxels would be 0.065 x 0.065 of its own")
+
+
+def test_the_axes_that_are_given_say_which_is_z(tiny_prior: Path, tmp_path: Path) -> None:
+    """A file that calls its planes channels and its channels planes: PSF and distance of the planes follow --axes."""
+    stack = np.stack([scene() + 5 * z for z in range(4)])[:, None]
+    place = Calibration((0.6, 0.2, 0.2, 0.2), ("um",) * 4, "czyx")
+    write_tiff(tmp_path / "stack.tif", stack, place)
+    write_tiff(tmp_path / "psf.tif", gaussian_psf([1.2, 1.0, 1.0]).astype(np.float32), in_um(0.3, 0.2, 0.2))
+    files = [tmp_path / "stack.tif", "--psf", tmp_path / "psf.tif", "-o", tmp_path / "out.tif", "--prior", tiny_prior]
+    assert cli.run(["restore", *(str(word) for word in files), *FAST, "--axes", "zcyx"]) == 0
+    story = read_image(tmp_path / "out.tif")[2]["napari-diffprior"]
+    assert "2 x 1 x 1 of its own" in " ".join(story["psf"]) and story["recipe"]["anisotropy"] == 3.0
+    assert cli.run(["replay", str(tmp_path / "out.tif")]) == 0
+
+
+def test_psf_of_beads_keeps_the_unit_of_each_axis(tmp_path: Path) -> None:
+    image = np.zeros((15, 40, 40), np.float32)
+    image[7, 20, 20] = 1000
+    image = gaussian_filter(image, 1.8)
+    write_tiff(tmp_path / "beads.tif", image, Calibration((1.0, 0.1, 0.1), ("pixel", "um", "um"), "zyx"))
+    assert cli.run(["psf", "beads", str(tmp_path / "beads.tif"), "-o", str(tmp_path / "psf.tif"), "--size", *["15"] * 3]) == 0
+    assert read_image(tmp_path / "psf.tif")[1].units == ("pixel", "um", "um")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .io import ZARR_SUFFIXES, Calibration, check_output, file_hash, open_image, read_image, write_image
+from .io import ZARR_SUFFIXES, Calibration, check_output, file_hash, open_image, read_image, voxels, write_image
 
 if TYPE_CHECKING:
+    from .axes import Layout
     from .plane import Update
+    from .psf import PSF
     from .recipe import Recipe
     from .result import Restoration
 
@@ -46,6 +48,73 @@ class Outputs:
         return {kind: path for kind, path in found.items() if path is not None}
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What the input files hold, ready to be restored.
+
+    Parameters
+    ----------
+    image : array_like
+        Read when it is asked for.
+    mask : ndarray, optional
+    psf : PSF, optional
+    layout : Layout
+    place : Calibration
+        Of the image, with the axes that the recipe gives it.
+    """
+
+    image: Any
+    mask: Any
+    psf: PSF | None
+    layout: Layout
+    place: Calibration
+
+
+def open_inputs(inputs: Inputs, recipe: Recipe) -> Opened:
+    """Open the files of a run.
+
+    Parameters
+    ----------
+    inputs : mapping
+        Files by name: image, mask, psf; None where there is none.
+    recipe : Recipe
+        Without axes, those of the file count.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a file cannot be read, or they do not fit the recipe.
+    """
+    from .restoration import layout_of
+
+    image, place, _ = open_image(_needed(inputs))
+    axes = layout_of(image, None, recipe, place.axes).axes
+    place = Calibration(place.scale, place.units, axes, place.translate)
+    mask = None if (path := inputs.get("mask")) is None else read_image(path)[0]
+    psf = None if (path := inputs.get("psf")) is None else read_psf(path, place)
+    return Opened(image, mask, psf, layout_of(image, psf, recipe, axes), place)
+
+
+def read_psf(path: Path, image: Calibration) -> PSF:
+    """PSF of a file, resampled to an image along the axes where both have a unit of length.
+
+    Parameters
+    ----------
+    path : Path
+    image : Calibration
+        Of the image; its letters say which axes are z, y and x.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file cannot be read, or its PSF cannot be used.
+    """
+    from .psf import prepare
+
+    values, own, _ = read_image(path)
+    return prepare(values, **voxels(own, image))
+
+
 def restore_files(
     inputs: Inputs,
     outputs: Outputs,
@@ -73,14 +142,11 @@ def restore_files(
     ValueError, OSError
         If a file cannot be read, restored or written; nothing is half-written then.
     """
-    from .restoration import layout_of, restore_iter
+    from .restoration import restore_iter
 
-    image, place, _ = open_image(_needed(inputs))
-    mask, psf = (None if (path := inputs.get(name)) is None else read_image(path)[0] for name in ("mask", "psf"))
-    layout = layout_of(image, psf, recipe, place.axes)
-    place = Calibration(place.scale, place.units, layout.axes, place.translate)
-    paths = outputs.paths()
-    _check(paths, recipe, layout.result_shape, place)
+    opened, paths = open_inputs(inputs, recipe), outputs.paths()
+    image, mask, psf, place = opened.image, opened.mask, opened.psf, opened.place
+    _check(paths, recipe, opened.layout.result_shape, place)
     streamed = all(path.suffix.lower() in ZARR_SUFFIXES for path in paths.values())
     if scheduler is not None and not streamed:
         raise ValueError("a scheduler writes chunk by chunk: give outputs that end in .zarr.")

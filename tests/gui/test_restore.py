@@ -16,7 +16,9 @@ from napari_diffprior.gui.outputs import ResultOutput
 from napari_diffprior.gui.prior_rows import LOCAL
 from napari_diffprior.gui.psf_rows import FILE, MEASURED
 from napari_diffprior.gui.restore import RestoreWidget
+from napari_diffprior.io import Calibration, write_tiff
 from napari_diffprior.layers import SPATIAL
+from napari_diffprior.psf import gaussian_psf, prepare
 from napari_diffprior.recipe import Recipe
 
 
@@ -425,4 +427,23 @@ def test_a_measured_psf_from_a_file_or_a_layer(model, widget, fake, run_to_end, 
     run_to_end(widget)
     assert fake.requests[-1].psf.values.shape < one.shape
     assert "resampled" in " ".join(fake.requests[-1].psf.done)
-    assert "prepare(psf, **{'voxel': (1.0, 1.0), 'image_voxel': (2.0, 2.0)})" in widget.script()
+    assert "prepare(psf, **{'voxel': (0.001, 0.001), 'image_voxel': (0.002, 0.002)})" in widget.script()
+    model.layers["cells"].scale, model.layers["cells"].units = (0.002, 0.002), ("um", "um")
+    run_to_end(widget)
+    np.testing.assert_array_equal(fake.requests[-1].psf.values, fake.requests[-2].psf.values)
+
+
+def test_the_row_of_axes_says_which_step_is_that_of_the_planes(model, widget, tmp_path):
+    psf, units = gaussian_psf([2.0, 1.5, 1.5]).astype(np.float32), ("um",) * 4
+    write_tiff(tmp_path / "psf.tif", psf, Calibration((0.1, 0.1, 0.1), units[:3], "zyx"))
+    stack = np.random.default_rng(0).random((6, 2, 70, 80))
+    widget.inputs.image.value = model.add_image(stack, name="stack", scale=(0.3, 1, 0.1, 0.1), units=units)
+    widget.inputs.extent.axes.value = "zcyx"
+    widget.inputs.task.value = DEBLUR
+    bead = model.add_image(psf, name="bead", scale=(0.1,) * 3, units=units[:3])
+    widget.inputs.psf.layer.value, widget.inputs.psf.file.value = bead, tmp_path / "psf.tif"
+    for kind in (MEASURED, FILE):
+        widget.inputs.psf.kind.value = kind
+        found = widget.inputs.source().psf
+        assert "3 x 1 x 1 of its own" in " ".join(found.done)
+        np.testing.assert_array_equal(found.values, prepare(psf, voxel=(0.1,) * 3, image_voxel=(0.3, 0.1, 0.1)).values)

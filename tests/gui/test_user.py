@@ -224,6 +224,36 @@ def test_a_painted_mask_is_given_to_replay(make_napari_viewer, run_to_end, image
     assert "the pixels differ" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", [FILE, MEASURED])
+def test_a_psf_of_other_pixels(make_napari_viewer, run_to_end, image, tiny_prior, tmp_path, monkeypatch, kind):
+    """The widget resamples it as replay, the script and the command line do."""
+    write_tiff(tmp_path / "cells.tif", image.astype(np.float32), Calibration((0.1, 0.1), ("um", "um"), "yx"))
+    write_tiff(tmp_path / "psf.tif", gaussian_psf(3.0).astype(np.float32), Calibration((50, 50), ("nm", "nm"), "yx"))
+    viewer = make_napari_viewer()
+    (cells,) = viewer.open(str(tmp_path / "cells.tif"), plugin=PLUGIN)
+    (bead,) = viewer.open(str(tmp_path / "psf.tif"), plugin=PLUGIN)
+    _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Restore image")
+    widget.show_recipe(Recipe(options={"steps": 2}, noise=2.0, samples=2, device="cpu", prior=str(tiny_prior)))
+    widget.inputs.image.value, widget.inputs.task.value = cells, DEBLUR
+    widget.inputs.psf.kind.value, widget.inputs.psf.layer.value = kind, bead
+    widget.inputs.psf.file.value = tmp_path / "psf.tif"
+    run_to_end(widget)
+    made = viewer.layers["cells restored"]
+    assert "2 x 2 of its own" in " ".join(made.metadata["napari-diffprior"]["psf"])
+    made.save(str(tmp_path / "out.tif"), plugin=PLUGIN)
+    assert cli.run(["replay", str(tmp_path / "out.tif")]) == 0
+    (tmp_path / "script.py").write_text(widget.script())
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(runpy.run_path("script.py")["result"].mean, made.data)
+    fast = ["--noise", "2", "--steps", "2", "--samples", "2", "--device", "cpu", "--prior", tiny_prior]
+    words = ["restore", tmp_path / "cells.tif", "-o", tmp_path / "cli.tif", "--psf", tmp_path / "psf.tif", *fast]
+    assert cli.run([str(word) for word in [*words, "--seed", widget.recipe().seed]]) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "cli.tif")[0], made.data)
+    assert widget.inputs.files() is not None
+    cells.scale = (0.2, 0.2)  # other than in the file: replay could not know
+    assert widget.inputs.files() is None
+
+
 def test_settings_make_the_round_trip_in_the_dock(docked, tmp_path):
     other = Recipe(
         sampler="dps", options={"steps": 7}, noise="poisson-gaussian", gain=2.0, offset=100.0, read_noise=3.0, psf_sigma=1.5,

@@ -72,7 +72,7 @@ def optics(
         nominal_immersion=immersion,
         thickness=coverslip_thickness,
     )
-    _write(output, optics_psf(model, shape[-len(voxel) :], voxel), tuple(voxel), "um", {"optics": to_dict(model)}, json_)
+    _write(output, optics_psf(model, shape[-len(voxel) :], voxel), voxel, ("um",) * len(voxel), {"optics": to_dict(model)}, json_)
 
 
 @psf.command
@@ -102,16 +102,18 @@ def beads(
 
     values, calibration, _ = read_image(image)
     found = psf_from_beads(values, size)
-    units = calibration.units[-1]
-    _write(output, found.values, calibration.scale, units, {"image": str(image), "done": list(found.done)}, json_)
+    story = {"image": str(image), "done": list(found.done)}
+    _write(output, found.values, calibration.scale, calibration.units, story, json_)
 
 
-def _write(output: Path, values: Any, voxel: tuple[float, ...], unit: str, story: dict[str, Any], as_json: bool) -> None:
+def _write(
+    output: Path, values: Any, voxel: tuple[float, ...], units: tuple[str, ...], story: dict[str, Any], as_json: bool
+) -> None:
     import numpy as np
 
     from ..io import TIFF_SUFFIXES, Calibration, check_writable, write_tiff
 
     check_writable(output, TIFF_SUFFIXES)
-    calibration = Calibration(voxel, (unit,) * values.ndim, "zyx"[-values.ndim :])
+    calibration = Calibration(voxel, units, "zyx"[-values.ndim :])
     write_tiff(output, values.astype(np.float32), calibration, {"napari-diffprior": {"psf": story}})
     say({"output": str(output), "shape": list(values.shape), **story}, as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,7 +86,8 @@ def restore(
     mask
         Image of the same shape, or one plane for all, non-zero where pixels are missing.
     psf
-        Point spread function, an image in pixels of this one; with a 3-D one the slices of a stack are restored together.
+        Point spread function, resampled to the image where both files have a pixel size in a unit of length, else taken as
+        sampled like it; with a 3-D one the slices of a stack are restored together.
     psf_sigma
         Instead of --psf: standard deviation of a Gaussian PSF in pixels of the image.
     anisotropy
@@ -123,11 +124,11 @@ def restore(
         End with one line of JSON.
     """
     from ..files import Outputs
-    from ..io import open_image
     from ..restoration import make_recipe
 
     options = dict(assignment(text) for text in set_)
-    anisotropy = open_image(image)[1].anisotropy if psf is not None and anisotropy is None else anisotropy
+    if psf is not None and anisotropy is None:
+        anisotropy = _anisotropy(image, axes)
     model = {"psf_sigma": psf_sigma, "anisotropy": anisotropy or 1.0, "upsample": upsample, **camera.settings()}
     settings = {"prior": prior, "samples": samples, "seed": seed, "device": device, **model}
     part = {"axes": axes, "region": _region(region)}
@@ -221,6 +222,15 @@ def _restore_files(inputs: dict[str, Path | None], outputs: Any, recipe: Any, sc
     }
 
 
+def _anisotropy(image: Path, axes: str | None) -> float:
+    """Step between planes over step between pixels, as the file says of these axes."""
+    from ..io import open_image
+
+    place = open_image(image)[1]
+    fits = axes is not None and len(axes) == len(place.axes)
+    return (replace(place, axes=axes.lower()) if axes is not None and fits else place).anisotropy
+
+
 def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
     """Region of ``axis=start:stop`` parts."""
     if text is None:
@@ -237,14 +247,12 @@ def _region(text: str | None) -> dict[str, tuple[int, int]] | None:
 
 def _run_with_bar(inputs: dict[str, Path | None], recipe: Any) -> tuple[Any, str]:
     """Result of the input files, and its axes."""
-    from ..io import open_image, read_image
-    from ..restoration import layout_of, restore_iter
+    from ..files import open_inputs
+    from ..restoration import restore_iter
 
-    assert inputs["image"] is not None
-    image, place, _ = open_image(inputs["image"])
-    mask, psf = (None if (path := inputs[name]) is None else read_image(path)[0] for name in ("mask", "psf"))
-    result = drive_with_bar(restore_iter(image, mask, psf, recipe=recipe, axes=place.axes))
-    return result, layout_of(image, psf, recipe, place.axes).axes
+    opened = open_inputs(inputs, recipe)
+    result = drive_with_bar(restore_iter(opened.image, opened.mask, opened.psf, recipe=recipe, axes=opened.place.axes))
+    return result, opened.layout.axes
 
 
 @app.command

@@ -16,7 +16,7 @@ from .extent import Extent
 from .form import editor, fill, value_of
 from .layer_choice import file_of, first_image, first_mask, layer_box
 from .prior_rows import PriorRows
-from .psf_rows import PsfRows, voxels
+from .psf_rows import PsfRows, same_in_files
 from .rows import row
 from .sample_data import add_mask
 
@@ -175,7 +175,7 @@ class Inputs:
         if self.task.value == FILL and self.mask.value is None:
             raise ValueError("to fill gaps, choose a mask or press New mask and paint the missing pixels.")
         image, mask = layer_pixels(layer), None if self.mask.value is None else self.mask.value.data
-        psf = self.psf.psf(layer) if self.task.value in BLURRED else None
+        psf = self.psf.psf(layer, self.extent.axes.value) if self.task.value in BLURRED else None
         core = axes_of(psf)
         chosen = self.extent.settings(layer, region, core)
         upsample = self.factor.value if self.task.value in FINER else 1
@@ -192,7 +192,7 @@ class Inputs:
         """Files of image, mask and PSF; None if one of them does not lie in a file as it is used."""
         used = {"image": self.image.value, "mask": self.mask.value, "psf": self.chosen_psf()}
         psf = used["psf"]
-        if psf is not None and not isinstance(psf, Path) and voxels(psf, used["image"]):
+        if psf is not None and not same_in_files(psf, used["image"], self.extent.axes.value):
             return None
         found = {name: None if one is None else file_of(one) for name, one in used.items()}
         return None if any(found[name] is None and used[name] is not None for name in used) else found

@@ -8,15 +8,19 @@ from magicgui.widgets import ComboBox
 from magicgui.widgets.bases import Widget
 from napari.layers import Image
 
+from ..axes import guess_axes
+from ..io import Calibration, open_image
+from ..io import voxels as voxels_of
 from ..recipe import Recipe
 from .form import editor, fill, value_of
-from .layer_choice import layer_box
+from .layer_choice import file_of, layer_box
 from .rows import path_box, path_of
 
 if TYPE_CHECKING:
     from ..psf import PSF
 
 GAUSSIAN, MEASURED, FILE = "Gaussian", "Image layer", "File"
+PSF_FILE = "Image file of a point: TIFF, PNG, WebP, JPEG or NPY; resampled where file and image layer have a pixel size."
 
 
 class PsfRows:
@@ -33,7 +37,7 @@ class PsfRows:
         self.sigma: Any = editor(Recipe, "psf_sigma", 2.0)
         self.layer = layer_box(viewer, Image, name="psf_layer", label="PSF layer")
         self.layer.tooltip = "Image layer of a point; it is centred, and resampled where both layers have a pixel size."
-        self.file = path_box("psf_file", "PSF file", "Image file of a point: TIFF, PNG, WebP, JPEG or NPY.", folder=False)
+        self.file = path_box("psf_file", "PSF file", PSF_FILE, folder=False)
         self.rows: list[Widget] = [self.kind, self.sigma, self.layer, self.file]
         self.kind.changed.connect(self.show_rows)
         self._wanted = False
@@ -71,23 +75,27 @@ class PsfRows:
 
     def ndim(self) -> int:
         """Axes of the measured PSF; 2 for a Gaussian, and where none can be read."""
-        from ..io import open_image
-
         source = self.chosen()
         try:
             return 2 if source is None else len(open_image(source)[0].shape) if isinstance(source, Path) else int(source.ndim)
         except (ValueError, OSError):  # which is said where the PSF is read
             return 2
 
-    def psf(self, image: Any) -> "PSF | None":
+    def psf(self, image: Any, axes: str = "") -> "PSF | None":
         """Measured PSF, ready for an image layer; None for a Gaussian.
+
+        Parameters
+        ----------
+        image : napari.layers.Image
+        axes : str
+            Its axes; guessed by default.
 
         Raises
         ------
         ValueError, OSError
             If none is chosen, or it cannot be used.
         """
-        from ..io import read_image
+        from ..files import read_psf
         from ..layers import layer_pixels
         from ..psf import prepare
 
@@ -99,15 +107,41 @@ class PsfRows:
                 "choose the image layer that holds the PSF." if self.kind.value == MEASURED else "choose the PSF's file."
             )
         if self.kind.value == FILE:
-            return prepare(read_image(source)[0])
-        return prepare(np.asarray(layer_pixels(source)), **voxels(source, image))
+            return read_psf(source, place_of(image, axes))
+        return prepare(np.asarray(layer_pixels(source)), **voxels(source, image, axes))
 
 
-def voxels(psf: Any, image: Any) -> dict[str, Any]:
-    """Pixel sizes of two layers, for ``prepare``, where both have the same unit and differ."""
-    sides = psf.ndim
-    steps = [tuple(float(step) for step in layer.scale[-sides:]) for layer in (psf, image)]
-    units = [tuple(str(unit) for unit in layer.units[-sides:]) for layer in (psf, image)]
-    if steps[0] == steps[1] or units[0] != units[1] or "pixel" in units[0] or len(steps[1]) != sides:
-        return {}
-    return {"voxel": steps[0], "image_voxel": steps[1]}
+def place_of(layer: Any, axes: str = "") -> Calibration:
+    """Steps and units of a layer by its axes; these are guessed where they do not fit."""
+    letters = axes.strip().lower()
+    if not len(set(letters)) == len(letters) == layer.ndim:
+        letters = guess_axes(layer.data.shape[: layer.ndim])
+    return Calibration(tuple(abs(float(step)) for step in layer.scale), tuple(map(str, layer.units)), letters)
+
+
+def voxels(psf: Any, image: Any, axes: str = "") -> dict[str, Any]:
+    """Voxel sizes of a PSF, layer or file, and of an image layer, for ``prepare``; empty where none is to be resampled.
+
+    Parameters
+    ----------
+    psf : napari.layers.Image or Path
+    image : napari.layers.Image
+    axes : str
+        Those of the image; guessed by default.
+    """
+    return voxels_of(open_image(psf)[1] if isinstance(psf, Path) else place_of(psf), place_of(image, axes))
+
+
+def same_in_files(psf: Any, image: Any, axes: str) -> bool:
+    """Whether the files of PSF and image, where they lie in some, are resampled as what the viewer shows of them."""
+    psf_file, image_file = file_of(psf), file_of(image)
+    if psf_file is None or image_file is None:
+        return False
+    try:
+        own, place = open_image(psf_file)[1], open_image(image_file)[1]
+    except (ValueError, OSError):  # of a kind that another reader took
+        return False
+    letters = axes.strip().lower()
+    if len(letters) == len(place.axes):
+        place = Calibration(place.scale, place.units, letters)
+    return voxels_of(own, place) == voxels(psf, image, axes)

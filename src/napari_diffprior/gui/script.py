@@ -34,6 +34,11 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
     -------
     str
         Settings that are not defaults, the seed and the samples; it ends in the file "<name> restored.tif".
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file of a PSF cannot be read.
     """
     lines, names = [], []
     for name, layer in (("image", image), ("mask", mask), ("psf", psf)):
@@ -41,7 +46,7 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
             continue
         target, rest = ("image, calibration, _", "") if name == "image" else (name, "[0]")
         lines.append(f"{target} = read_image({_file(layer)!r}){rest}{_hint(layer)}")
-        if name == "psf" and not isinstance(layer, Path) and (steps := voxels(layer, image)):
+        if name == "psf" and (steps := voxels(layer, image, recipe.axes or "")):
             lines.append(f"psf = prepare(psf, **{steps!r})")
         names.append(name if name == "image" else f"{name}={name}")
     defaults = to_dict(Recipe())

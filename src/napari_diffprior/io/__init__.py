@@ -1,6 +1,6 @@
 """Images in and out of files, with pixel size, units, axes and the story of how they were made."""
 
-from .calibration import Calibration
+from .calibration import Calibration, voxels
 from .files import check_writable, file_hash, is_zarr, move_into_place, replacing
 from .image import OUTPUT_SUFFIXES, check_output, open_image, read_image, read_metadata, write_image
 from .tiff import DTYPES, TIFF_SUFFIXES, write_tiff
@@ -23,6 +23,7 @@ __all__ = [
     "read_metadata",
     "replacing",
     "set_metadata",
+    "voxels",
     "write_image",
     "write_tiff",
     "write_zarr",

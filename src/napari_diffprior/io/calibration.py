@@ -67,11 +67,19 @@ class Calibration:
 
     @property
     def anisotropy(self) -> float:
-        """Step between planes over the step between pixels; 1 where there are no planes, or in another unit."""
-        at = {letter: (step, unit) for letter, step, unit in zip(self.axes, self.scale, self.units, strict=True)}
-        if not set("zyx") <= set(at) or len({at[letter][1] for letter in "zyx"}) > 1:
-            return 1.0
-        return float(f"{2 * at['z'][0] / (at['y'][0] + at['x'][0]):.6g}")
+        """Step between planes over the step between pixels; 1 where there are no planes, or in no length."""
+        units = {unit for letter, unit in zip(self.axes, self.units, strict=True) if letter in "zyx"}
+        at = dict(zip(self.axes, self.scale if len(units) == 1 else self.lengths, strict=True))
+        z, y, x = (at.get(letter) for letter in "zyx")
+        return 1.0 if z is None or y is None or x is None else float(f"{2 * z / (y + x):.6g}")
+
+    @property
+    def lengths(self) -> tuple[float | None, ...]:
+        """Step along each axis in micrometres; None where its unit is no length."""
+        metres = [LENGTHS.get(short_unit(unit), ("", None))[1] for unit in self.units]
+        return tuple(
+            None if metre is None else float(f"{step * metre * 1e6:.12g}") for step, metre in zip(self.scale, metres, strict=True)
+        )
 
     def of_part(self, first: Sequence[float], steps: Sequence[float] | None = None) -> Calibration:
         """Calibration of a part of the array, finer than it if that is said.
@@ -111,3 +119,27 @@ class Calibration:
 def short_unit(name: str) -> str:
     """Usual short name of a unit, for example "um" for "micrometer"."""
     return _OTHER_NAMES.get(name.strip().lower(), name)
+
+
+def voxels(psf: Calibration, image: Calibration) -> dict[str, Any]:
+    """Voxel sizes of a PSF and of an image, as ``psf.prepare`` takes them.
+
+    Parameters
+    ----------
+    psf : Calibration
+        Its axes are z, y, x or y, x whatever their letters, as a PSF is used.
+    image : Calibration
+        Its letters say which axes are z, y and x.
+
+    Returns
+    -------
+    dict
+        ``voxel`` and ``image_voxel`` in micrometres; 1 for both along an axis where one of them is in no unit of length.
+        Empty where there is nothing to resample.
+    """
+    steps = dict(zip(image.axes, image.lengths, strict=True))
+    pairs = [(own, steps.get(letter)) for own, letter in zip(psf.lengths, "zyx"[-len(psf.axes) :], strict=False)]
+    known = [(1.0, 1.0) if own is None or step is None else (own, step) for own, step in pairs]
+    if all(own == step for own, step in known):
+        return {}
+    return {"voxel": tuple(own for own, _ in known), "image_voxel": tuple(step for _, step in known)}

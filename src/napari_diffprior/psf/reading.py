@@ -12,6 +12,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 DESIGNED = 9  # sides below this are kernels that somebody wrote down: no background is guessed from so few pixels
 NEGLIGIBLE = 1e-3  # background as a share of the peak that is left alone
+COARSEST, FINEST = 0.1, 100.0  # the image's step over the PSF's beyond which one of the two has a wrong unit or none
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,8 @@ def prepare(
     psf : array_like, shape (h, w) or (d, h, w), or PSF
         A PSF that is ready comes back cropped to the image at most.
     voxel, image_voxel : sequence of float, optional
-        Voxel sizes of the PSF and of the image in one unit; the PSF is resampled where they differ.
+        Voxel sizes of the PSF and of the image in one unit; the PSF is resampled where they differ. Not where the
+        image's are a tenth of the PSF's and less, or a hundred times and more: then one of them is taken for wrong.
     image_shape : sequence of int, optional
         Spatial shape of the image; what reaches farther than the image is wide is cut off.
     background : float or "auto"
@@ -144,10 +146,13 @@ def _resample(values: Array, voxel: Sequence[float], image_voxel: Sequence[float
     ratios = [to / own for to, own in zip(image_voxel, voxel, strict=True)]
     if all(abs(ratio - 1) < 0.01 for ratio in ratios):
         return values
+    sizes = " x ".join(f"{ratio:.3g}" for ratio in ratios)
+    if not all(COARSEST < ratio < FINEST for ratio in ratios):
+        done.append(f"it was not resampled: the image's voxels would be {sizes} of its own, so one of the sizes is wrong.")
+        return values
     for axis, ratio in enumerate(ratios):
         if abs(ratio - 1) >= 0.01:
             values = _integrate(values, axis, ratio, int(np.unravel_index(values.argmax(), values.shape)[axis]))
-    sizes = " x ".join(f"{ratio:.3g}" for ratio in ratios)
     done.append(f"it was resampled to the image's voxels, {sizes} of its own.")
     return values
 
@@ -200,4 +205,5 @@ def _finish(values: Array, done: list[str], image_shape: Sequence[int] | None) -
                 f"{kept.sum() / values.sum():.1%} of its light."
             )
             values = kept
-    return PSF(values / values.sum(), tuple(done))
+    total = values.sum()  # a second division would move the last bits of what is ready
+    return PSF(values if abs(total - 1) < 1e-12 else values / total, tuple(done))
