@@ -13,8 +13,10 @@ from scipy.special import j0, j1
 from napari_diffprior.cli import run
 from napari_diffprior.io import read_image, write_image
 from napari_diffprior.io.calibration import Calibration
+from napari_diffprior.params import to_dict
 from napari_diffprior.psf import prepare
 from napari_diffprior.psf.beads import find_beads, psf_from_beads
+from napari_diffprior.psf.models import gaussian_from_fwhm
 from napari_diffprior.psf.optics import Optics, optics_psf, radial_intensity
 
 GREEN = 0.52
@@ -172,3 +174,54 @@ def test_commands_write_psfs(tmp_path: Any, capsys: Any) -> None:
     values, calibration, _ = read_image(target)
     assert values.sum() == pytest.approx(1, abs=1e-5) and calibration.scale == pytest.approx((0.1, 0.1))
     assert run(["psf", "optics", "-o", str(target), "--na", "2", "--wavelength", ".5", "--voxel", ".1", ".1"]) == 2
+
+
+def test_a_gaussian_by_its_width(tmp_path: Any, capsys: Any) -> None:
+    target = str(tmp_path / "psf.tif")
+    for widths, voxel in ((("0.8", "0.3", "0.3"), ("0.2", "0.1", "0.1")), (("0.3", "0.3"), ("0.1", "0.1"))):
+        words = ["psf", "gaussian", "--fwhm", *widths, "--voxel", *voxel, "-o", target]
+        assert run(words) == 0
+        values, calibration, metadata = read_image(target)
+        expected = gaussian_from_fwhm([float(width) for width in widths], [float(step) for step in voxel])
+        np.testing.assert_array_equal(values, expected.astype(np.float32))
+        assert calibration.scale == tuple(float(step) for step in voxel) and set(calibration.units) == {"um"}
+        assert metadata["napari-diffprior"]["psf"]["fwhm"] == [float(width) for width in widths]
+    (tmp_path / "psf.tif").unlink()
+    for widths, sentence in ((["0.3"], "along z, y and x"), (["0.3"] * 3, "one width for each axis"), (["0", "0.3"], "above 0")):
+        capsys.readouterr()
+        assert run(["psf", "gaussian", "--fwhm", *widths, "--voxel", ".1", ".1", "-o", target]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1 and not (tmp_path / "psf.tif").exists()
+
+
+OPTICS = ["psf", "optics", "--na", "1.2", "--wavelength", "0.52", "--voxel", "0.3", "0.1", "0.1", "--shape", "9", "15", "15"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {}),
+        ({"immersion": 1.518}, {"immersion": 1.518, "nominal_immersion": 1.518}),
+        ({"immersion": 1.518, "nominal-immersion": 1.515}, {"immersion": 1.518}),
+        ({"coverslip": 1.525}, {"coverslip": 1.525, "nominal_coverslip": 1.525}),
+        ({"coverslip": 1.525, "nominal-coverslip": 1.515}, {"coverslip": 1.525}),
+        ({"coverslip-thickness": 160}, {"thickness": 160}),
+        ({"nominal-coverslip-thickness": 0}, {"thickness": 0, "nominal_thickness": 0}),
+        ({"coverslip-thickness": 160, "nominal-coverslip-thickness": 165}, {"thickness": 160, "nominal_thickness": 165}),
+        ({"working-distance": 200, "depth": 5}, {"working_distance": 200, "depth": 5}),
+    ],
+)
+def test_each_option_of_the_optics_reaches_the_model(options: dict[str, Any], expected: dict[str, Any], tmp_path: Any) -> None:
+    target = str(tmp_path / "psf.tif")
+    assert run([*OPTICS, "-o", target, *(str(word) for name, value in options.items() for word in (f"--{name}", value))]) == 0
+    model = Optics(na=1.2, wavelength=0.52, **expected)
+    values, _, metadata = read_image(target)
+    assert metadata["napari-diffprior"]["psf"]["optics"] == to_dict(model)
+    np.testing.assert_array_equal(values, optics_psf(model, (9, 15, 15), (0.3, 0.1, 0.1)).astype(np.float32))
+
+
+def test_optics_that_cannot_be_are_refused_in_one_sentence(tmp_path: Any, capsys: Any) -> None:
+    for option, value, sentence in (("--immersion", "1", "higher refractive index"), ("--sample", "0.5", "sample = 0.5")):
+        assert run([*OPTICS, "-o", str(tmp_path / "psf.tif"), option, value]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1

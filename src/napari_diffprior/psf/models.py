@@ -54,13 +54,20 @@ def gaussian_from_fwhm(fwhm: Sequence[float], voxel: Sequence[float]) -> Array:
     fwhm : sequence of float
         Width along each axis, in the unit of ``voxel``; above 0.
     voxel : sequence of float
-        Voxel size of the image along each axis.
+        Voxel size of the image along each axis; above 0.
+
+    Returns
+    -------
+    ndarray, shape (2 r + 1, ...)
+        As of ``gaussian_psf``; sum 1.
 
     Raises
     ------
     ValueError
-        If a width is not above 0, or the two differ in length.
+        If a width or a voxel size is not above 0, or the two differ in length.
     """
     if len(fwhm) != len(voxel):
         raise ValueError(f"{len(fwhm)} widths do not fit {len(voxel)} axes: give one width for each axis.")
+    if not all(math.isfinite(length) and length > 0 for length in (*fwhm, *voxel)):
+        raise ValueError(f"the widths {tuple(fwhm)} and voxel sizes {tuple(voxel)} must be numbers above 0.")
     return gaussian_psf([width / step / FWHM for width, step in zip(fwhm, voxel, strict=True)])
