@@ -62,6 +62,18 @@ def test_a_stack_keeps_all_seven_attributes_and_a_scripts_pixels(stack: Any) -> 
     assert layer.data is stack
 
 
+def test_quantiles_and_samples_on_request(stack: Any) -> None:
+    layer = Image(stack, name="cells")
+    expected = restore(stack, **{**SETTINGS, "prior": prior((12, 13))})
+    _, _, low, high, samples = run(layer, quantiles=True, keep_samples=True)
+    assert [made.name for made in (low, high, samples)] == ["cells 5 %", "cells 95 %", "cells samples"]
+    np.testing.assert_array_equal(low.data, expected.quantile(0.05))
+    np.testing.assert_array_equal(high.data, expected.quantile(0.95))
+    np.testing.assert_array_equal(samples.data, expected.samples)
+    with pytest.raises(ValueError, match="quantiles need two samples"):
+        run(layer, quantiles=True, samples=1)
+
+
 def test_labels_name_the_axes(stack: Any) -> None:
     swapped = Image(np.swapaxes(stack, 0, 2), axis_labels=("z", "channel", "time", "y", "x"))
     assert layer_axes(swapped) == "zctyx"

@@ -207,8 +207,8 @@ def _leading_axis(place: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def restore_layer(image_layer: Any, mask_layer: Any = None, **settings: Any) -> list[LayerData]:
-    """Restore an image layer and return the result as layer data tuples.
+def restore_layer(image_layer: Any, mask_layer: Any = None, *, quantiles: bool = False, **settings: Any) -> list[LayerData]:
+    """Restore an image layer and return the result as layer data tuples: restored, std, and what else is asked for.
 
     Parameters
     ----------
@@ -216,8 +216,11 @@ def restore_layer(image_layer: Any, mask_layer: Any = None, **settings: Any) -> 
         Of any axes, pyramid or RGB; it is not changed. Its axis labels name its axes.
     mask_layer : napari.layers.Labels, optional
         Painted = missing; of the image's shape, or one plane for all.
+    quantiles : bool
+        Also return the 5 % and 95 % quantiles.
     **settings
-        As for ``restore``; ``region=plane_region(layer, viewer.dims.point)`` restores the current plane only, and
+        As for ``restore``; with ``keep_samples=True`` the samples are a layer, too.
+        ``region=plane_region(layer, viewer.dims.point)`` restores the current plane only, and
         ``region=shape_region(layer, shapes)`` a rectangle.
 
     Raises
@@ -225,6 +228,9 @@ def restore_layer(image_layer: Any, mask_layer: Any = None, **settings: Any) -> 
     ValueError
         If the input or the settings cannot be used.
     """
+    if quantiles and settings.get("samples") == 1:
+        raise ValueError("quantiles need two samples or more: set samples = 16, for example.")
     mask = None if mask_layer is None else mask_layer.data
-    settings = {"axes": layer_axes(image_layer), **settings}
-    return result_layers(image_layer, restore(layer_pixels(image_layer, colour=True), mask, **settings))
+    settings = {"axes": layer_axes(image_layer), "quantiles": quantiles, **settings}
+    result = restore(layer_pixels(image_layer, colour=True), mask, **settings)
+    return result_layers(image_layer, result, bool(result.recipe.keep_samples), quantiles)

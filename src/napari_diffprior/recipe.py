@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @params
 class Recipe:
-    """Everything that decides a restoration's pixels, but for the input arrays."""
+    """Everything that decides a restoration's pixels and which of its images are kept, but for the input arrays."""
 
     sampler: Annotated[str, Ui("Sampler", "posterior sampler by name")] = "decoupled"
     options: Annotated[dict[str, Any], Ui("Options", "the sampler's own parameters")] = field(default_factory=dict)
@@ -70,6 +70,9 @@ class Recipe:
     keep_samples: Annotated[
         bool | None, Ui("Keep samples", "keep the samples beside mean and std; empty: where they fit into 128 MB")
     ] = None
+    quantiles: Annotated[
+        bool, Ui("5 % and 95 % layers", "also give the ends of the interval of 90 % as layers; needs 2 samples or more")
+    ] = False
 
     def __post_init__(self) -> None:
         """Check the sampler's name and options now, not when the run starts."""

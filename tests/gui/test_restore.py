@@ -406,6 +406,24 @@ def test_samples_become_a_layer_on_request(model, widget, exact, run_to_end):
     np.testing.assert_allclose(made.data.mean(0), model.layers["cells restored"].data, rtol=1e-5)
 
 
+def test_quantiles_become_layers_on_request(model, widget, exact, run_to_end, image):
+    box = widget.advanced.fixed["quantiles"]
+    assert not box.value, "off at first"
+    widget.show_recipe(Recipe(options={"steps": 2}, samples=1, noise=3.0, quantiles=True))
+    assert not box.enabled
+    run_to_end(widget)
+    assert names(model) == ["cells", "gaps", "cells restored"], "one sample has none"
+    widget.inputs.samples.value = 4
+    assert box.enabled
+    run_to_end(widget)
+    script = restore(image, prior=exact.prior, steps=2, samples=4, noise=3.0)
+    for name, level in (("cells 5 %", 0.05), ("cells 95 %", 0.95)):
+        np.testing.assert_array_equal(model.layers[name].data, script.quantile(level))
+        assert not model.layers[name].visible
+    assert "write_tiff('cells 95 %.tif', result.quantile(0.95), place, story)" in widget.script()
+    assert model.layers["cells restored"].metadata["napari-diffprior"]["recipe"]["quantiles"], "to be used again"
+
+
 def test_a_measured_psf_from_a_file_or_a_layer(model, widget, fake, run_to_end, tmp_path):
     psf = np.exp(-(np.hypot(*np.mgrid[-7:8, -7:8]) ** 2) / 4)
     np.save(tmp_path / "psf.npy", psf)

@@ -258,6 +258,7 @@ def test_settings_make_the_round_trip_in_the_dock(docked, tmp_path):
     other = Recipe(
         sampler="dps", options={"steps": 7}, noise="poisson-gaussian", gain=2.0, offset=100.0, read_noise=3.0, psf_sigma=1.5,
         upsample=2, saturation=4095.0, hot_pixels=True, anisotropy=2.5, samples=3, seed=9, precision="float32", batch=2,
+        quantiles=True,
     )  # fmt: skip
     _, widget = docked
     widget.show_recipe(other)

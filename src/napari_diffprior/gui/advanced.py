@@ -82,6 +82,10 @@ class Advanced:
     def _roll(self) -> None:
         self.seed.value = secrets.randbelow(1_000_000)
 
+    def suit_samples(self, samples: int) -> None:
+        """Quantiles need two samples."""
+        self.fixed["quantiles"].enabled = samples > 1
+
     def offer_device(self, name: str) -> None:
         """Add a device that was found to the choices."""
         if name not in self.device.choices:

@@ -99,8 +99,10 @@ class ResultOutput:
         return moved(spatial(self._source), *first)
 
     def finish(self, result: "Restoration") -> None:
-        """Show the result layers; the samples too if they were asked for."""
-        restored, *others = result_layers(self._source, result, bool(result.recipe.keep_samples))
+        """Show the result layers; quantiles and samples too if they were asked for."""
+        asked = result.recipe
+        quantiles = asked.quantiles and asked.samples > 1
+        restored, *others = result_layers(self._source, result, bool(asked.keep_samples), quantiles)
         if not self._become(*restored):
             self.close()
             add(self._viewer, made_layer(*restored))

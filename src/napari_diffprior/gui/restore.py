@@ -92,6 +92,7 @@ class RestoreWidget(Container):
         self._watch = Watch(self._later)
         self._rows.changed.connect(self.quality.show)
         self._rows.changed.connect(self._later)
+        self.inputs.samples.changed.connect(self.advanced.suit_samples)
         for chosen in (self.inputs.image, self.inputs.task, self.inputs.psf.kind, self.inputs.psf.layer, self.inputs.psf.file):
             chosen.changed.connect(self._suit_stack)
         self.preview.changed.connect(self.start_preview)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..params import to_dict
 from ..recipe import Recipe
+from ..result import QUANTILES
 from .psf_rows import voxels
 
 TEMPLATE = '''"""Restore {name} as the widget did."""
@@ -15,7 +16,8 @@ from napari_diffprior.io import read_image, write_tiff{imports}
 
 {arrays}
 result = restore({arguments})
-write_tiff({output!r}, result.mean, calibration.of_part(*result.place), {{"napari-diffprior": result.provenance}})
+place, story = calibration.of_part(*result.place), {{"napari-diffprior": result.provenance}}
+{outputs}
 '''
 
 
@@ -33,7 +35,8 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
     Returns
     -------
     str
-        Settings that are not defaults, the seed and the samples; it ends in the file "<name> restored.tif".
+        Settings that are not defaults, the seed and the samples; it ends in the file "<name> restored.tif", and in
+        those of the quantiles if they were asked for.
 
     Raises
     ------
@@ -54,9 +57,17 @@ def script(recipe: Recipe, image: Any, mask: Any = None, psf: Any = None) -> str
     options = given.pop("options", {})
     names += [f"{key}={_literal(value)}" for key, value in {**given, **options}.items()]
     arguments = "\n    " + ",\n    ".join(names) + ",\n"
-    output = f"{image.name} restored.tif"
     imports = "\nfrom napari_diffprior.psf import prepare" if any("prepare(" in line for line in lines) else ""
-    return TEMPLATE.format(name=image.name, imports=imports, arrays="\n".join(lines), arguments=arguments, output=output)
+    outputs = _outputs(recipe, image.name)
+    return TEMPLATE.format(name=image.name, imports=imports, arrays="\n".join(lines), arguments=arguments, outputs=outputs)
+
+
+def _outputs(recipe: Recipe, name: str) -> str:
+    """Source that writes the images of the result."""
+    images = {"restored": "mean"}
+    if recipe.quantiles and recipe.samples > 1:
+        images |= {f"{100 * level:.0f} %": f"quantile({level})" for level in QUANTILES.values()}
+    return "\n".join(f"write_tiff({f'{name} {kind}.tif'!r}, result.{what}, place, story)" for kind, what in images.items())
 
 
 def _literal(value: Any) -> str:
