@@ -78,6 +78,9 @@ def test_labels_name_the_axes(stack: Any) -> None:
     swapped = Image(np.swapaxes(stack, 0, 2), axis_labels=("z", "channel", "time", "y", "x"))
     assert layer_axes(swapped) == "zctyx"
     assert layer_axes(Image(stack)) == "tczyx"
+    assert layer_axes(Image(stack[0, 0], axis_labels=("", "y", "x"))) == "zyx"
+    colours = {"rgb": True, "axis_labels": ("c", "y", "x")}
+    assert layer_axes(Image(np.zeros((2, 9, 9, 3)), **colours)) == "zyxc", "the colours are c already"
     np.testing.assert_array_equal(np.swapaxes(run(swapped)[0].data, 0, 2), run(Image(stack))[0].data)
 
 
@@ -110,6 +113,7 @@ def test_a_rectangle_of_a_shapes_layer(stack: Any) -> None:
         shape_region(Image(stack[0, 0, 0]), shapes)
     with pytest.raises(ValueError, match="is empty"):
         shape_region(layer, Shapes(name="nothing"))
+    assert shape_region(Image(stack), inside, "tcyxz") == {"y": (0, 1), "x": (2, 6)}, "axes that the user corrected"
 
 
 def test_colours_come_back_as_colours() -> None:

@@ -44,15 +44,11 @@ def layer_pixels(layer: Any, colour: bool = False) -> Any:
 
 def layer_axes(layer: Any) -> str:
     """Axes of a layer's array: the first letters of its axis labels where these name y and x, else from its shape."""
-    pixels = layer_pixels(layer, colour=True)
-    labels = "".join(str(label)[:1].lower() for label in getattr(layer, "axis_labels", ()))
-    if getattr(layer, "rgb", False):
-        return (labels if _telling(labels) else guess_axes(pixels.shape[:-1]).replace("c", "v")) + "c"
-    return labels if _telling(labels) else guess_axes(pixels.shape)
-
-
-def _telling(labels: str) -> bool:
-    return labels.isalpha() and len(set(labels)) == len(labels) and set("yx") <= set(labels)
+    shape, colour = layer_pixels(layer, colour=True).shape, getattr(layer, "rgb", False)
+    axes = "".join(str(label)[:1].lower() for label in getattr(layer, "axis_labels", ())) + ("c" if colour else "")
+    if axes.isalpha() and len(set(axes)) == len(axes) == len(shape) and set("yx") <= set(axes):
+        return axes
+    return guess_axes(shape[:-1]).replace("c", "v") + "c" if colour else guess_axes(shape)
 
 
 def moved(place: dict[str, Any], first: Sequence[float], steps: Sequence[float] | None = None) -> dict[str, Any]:
@@ -155,7 +151,7 @@ def plane_region(layer: Any, point: Sequence[float]) -> dict[str, tuple[int, int
     return region
 
 
-def shape_region(layer: Any, shapes: Any) -> dict[str, tuple[int, int]]:
+def shape_region(layer: Any, shapes: Any, axes: str | None = None) -> dict[str, tuple[int, int]]:
     """Region along y and x within a rectangle of a shapes layer: the selected shape, else the last one.
 
     Parameters
@@ -163,6 +159,8 @@ def shape_region(layer: Any, shapes: Any) -> dict[str, tuple[int, int]]:
     layer : napari.layers.Image
     shapes : napari.layers.Shapes
         A shape that is no rectangle counts as the one around it.
+    axes : str, optional
+        Axes of the layer's array; by default as ``layer_axes`` says.
 
     Raises
     ------
@@ -176,7 +174,7 @@ def shape_region(layer: Any, shapes: Any) -> dict[str, tuple[int, int]]:
     world = np.zeros((len(shapes.data[chosen[0]]), ndim))
     world[:, ndim - shapes.ndim :] = [shapes.data_to_world(corner) for corner in shapes.data[chosen[0]]]
     corners = np.array([layer.world_to_data(corner[ndim - layer.ndim :]) for corner in world])
-    axes, shape = layer_axes(layer), layer_pixels(layer, colour=True).shape
+    axes, shape = axes or layer_axes(layer), layer_pixels(layer, colour=True).shape
     region = {}
     for letter in "yx":
         axis = axes.index(letter)

@@ -3,12 +3,14 @@
 from typing import Any
 
 from magicgui.widgets import ComboBox, LineEdit
+from napari.layers import Shapes
 
 from ..axes import Layout, guess_axes
+from ..layers import layer_axes, layer_pixels, shape_region
 from ..recipe import Recipe
 from .layer_choice import visible_field
 
-WHOLE, FIELD, PLANE, GIVEN = "Whole image", "Visible field", "Current plane", "As loaded"
+WHOLE, FIELD, PLANE, RECTANGLE, GIVEN = "Whole image", "Visible field", "Current plane", "Rectangle", "As loaded"
 Region = dict[str, tuple[int, int]]
 
 
@@ -26,24 +28,36 @@ class Extent:
         self._viewer = viewer
         self._given: Region | None = None
         self._shape: tuple[int, ...] = ()
+        self._stack = False
         self.axes = LineEdit(name="axes", label="Axes")
         self.axes.tooltip = "A letter for each axis, such as tczyx; y and x are restored together, all others one by one."
         self.region = ComboBox(choices=[WHOLE, FIELD], name="region", label="Region")
-        self.region.tooltip = "What is restored: everything, what the canvas shows, or the plane that it shows."
+        self.region.tooltip = "What is restored: everything, what the canvas shows, its plane, or a rectangle of a shapes layer."
 
     def follow(self, layer: Any) -> None:
         """Guess the axes of another image."""
         if layer is not None:
             self._shape = _shape(layer)
-            self.axes.value = axes_of(layer)
-            stack = len(_shape(layer)) > 2
-            self.axes.visible = stack
-            self._offer(stack)
+            self.axes.value = layer_axes(layer)
+            self._stack = layer.ndim > 2  # the colours of RGB are no axis of the viewer
+            self.axes.visible = self._stack
+            self.offer()
 
-    def _offer(self, stack: bool) -> None:
-        chosen = self.region.value
-        self.region.choices = [WHOLE, FIELD, *([PLANE] if stack else []), *([GIVEN] if self._given else [])]
+    def offer(self) -> None:
+        """Offer the regions that there are; what was chosen stays, if it can."""
+        chosen, there = self.region.value, {PLANE: self._stack, RECTANGLE: self.shapes() is not None, GIVEN: bool(self._given)}
+        self.region.choices = [WHOLE, FIELD, *(choice for choice, possible in there.items() if possible)]
         self.region.value = chosen if chosen in self.region.choices else WHOLE
+
+    def shapes(self) -> Any:
+        """Shapes layer that holds the rectangle: the selected one, else the topmost one; None without any."""
+        active = self._viewer.layers.selection.active
+        layers = (layer for layer in (active, *reversed(self._viewer.layers)) if isinstance(layer, Shapes))
+        return next(layers, None)
+
+    def watched(self) -> tuple[Any, ...]:
+        """What else the choice depends on: the shapes, and which layer is selected."""
+        return (self.shapes(), self._viewer.layers.selection) if self.region.value == RECTANGLE else ()
 
     def fill(self, recipe: Recipe, layer: Any) -> None:
         """Show axes and region of a recipe."""
@@ -86,8 +100,11 @@ class Extent:
             return self._given
         if choice == WHOLE:
             return None
+        if choice == RECTANGLE:
+            return shape_region(layer, self.shapes(), layout.axes)
+        sliders = layout.axes[: layer.ndim]  # which the colours of RGB have none of
         now = self.position(layer, layout)
-        region = {letter: (index, index + 1) for letter, index in now.items()}
+        region = {letter: (index, index + 1) for letter, index in now.items() if letter in sliders}
         if choice == FIELD:
             fields = visible_field(layer, layout.shape, layout.axes)
             region |= {letter: (part.start, part.stop) for letter, part in fields.items()}
@@ -102,14 +119,4 @@ class Extent:
 
 
 def _shape(layer: Any) -> tuple[int, ...]:
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    return tuple(int(side) for side in data.shape)
-
-
-def axes_of(layer: Any) -> str:
-    """Axes of a layer by its labels where they are letters, else by its shape."""
-    shape = _shape(layer)
-    labels = [str(label).lower() for label in layer.axis_labels]
-    named = "".join(labels)
-    letters = all(len(label) == 1 and label.isalpha() for label in labels) and len(set(named)) == len(shape)
-    return named if letters and set("yx") <= set(named) else guess_axes(shape)
+    return tuple(int(side) for side in layer_pixels(layer, colour=True).shape)

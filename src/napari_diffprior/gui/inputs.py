@@ -88,6 +88,7 @@ class Inputs:
         image, mask, known = self.image.value, self.mask.value, self.mask.choices
         for box in (self.image, self.mask, self.psf.layer):
             box.reset_choices()
+        self.extent.offer()
         if image is None:
             self.begin()
         elif mask is None:

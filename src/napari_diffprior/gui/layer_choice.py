@@ -88,7 +88,7 @@ def visible_field(layer: Any, shape: tuple[int, ...], axes: str = "yx", least: i
 
 
 class Watch:
-    """Calls back when the data of certain layers change, by painting too.
+    """Calls back when the data of certain layers change, by painting too, or what is selected.
 
     Parameters
     ----------
@@ -112,5 +112,5 @@ class Watch:
 
 
 def _data_events(layers: list[Any]) -> list[Any]:
-    names = ("data", "paint", "labels_update")
+    names = ("data", "paint", "labels_update", "highlight", "active")  # the last two: of shapes, and of the layers
     return [getattr(layer.events, name) for layer in layers for name in names if hasattr(layer.events, name)]

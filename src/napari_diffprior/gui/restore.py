@@ -155,7 +155,8 @@ class RestoreWidget(Container):
         """Enable the buttons, or say in one line why not."""
         if self._closed:
             return
-        self._watch.only(self.inputs.image.value, self.inputs.mask.value, self.inputs.psf.layer.value)
+        watched = self.inputs.image.value, self.inputs.mask.value, self.inputs.psf.layer.value
+        self._watch.only(*watched, *self.inputs.extent.watched())
         if self._run is not None:
             return
         try:
