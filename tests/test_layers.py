@@ -133,3 +133,6 @@ def test_colours_come_back_as_colours() -> None:
 def test_a_pyramid_is_restored_at_its_finest_level(stack: Any) -> None:
     pyramid = Image([stack, stack[..., ::2, ::2]], multiscale=True)
     np.testing.assert_array_equal(run(pyramid)[0].data, run(Image(stack))[0].data)
+    gaps = np.eye(12, 13, dtype=int)
+    masks = Labels([gaps, gaps[::2, ::2]], multiscale=True), Labels(gaps)
+    np.testing.assert_array_equal(run(pyramid, masks[0])[0].data, run(pyramid, masks[1])[0].data)

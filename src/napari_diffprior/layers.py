@@ -24,11 +24,11 @@ def spatial(layer: Any) -> dict[str, Any]:
 
 
 def layer_pixels(layer: Any, colour: bool = False) -> Any:
-    """Array of an image layer, of a pyramid the finest level.
+    """Array of an image or labels layer, of a pyramid the finest level.
 
     Parameters
     ----------
-    layer : napari.layers.Image
+    layer : napari.layers.Image or napari.layers.Labels
     colour : bool
         Take RGB layers too; their last axis is the colour.
 
@@ -38,7 +38,7 @@ def layer_pixels(layer: Any, colour: bool = False) -> Any:
         If the layer is RGB and that is not wanted.
     """
     if getattr(layer, "rgb", False) and not colour:
-        raise ValueError("the image layer is RGB: split it and restore one channel.")
+        raise ValueError("the image layer is RGB: split it and take one channel.")
     return layer.data[0] if getattr(layer, "multiscale", False) else layer.data
 
 
@@ -102,7 +102,7 @@ def result_layers(layer: Any, result: Restoration, samples: bool = False, quanti
     unsure = {**common, "metadata": {**common["metadata"], **doubt}, "visible": False}
 
     def shown(pixels: Array) -> Array:
-        return _as_seen(pixels, layer.data) if colour else pixels
+        return _as_seen(pixels, layer_pixels(layer, colour=True).dtype) if colour else pixels
 
     layers: list[LayerData] = [(shown(result.mean), {**common, **look, "name": f"{layer.name} restored"}, "image")]
     if result.recipe.samples > 1:
@@ -118,7 +118,7 @@ def result_layers(layer: Any, result: Restoration, samples: bool = False, quanti
 
 def _as_seen(pixels: Array, like: Any) -> Array:
     """Colours as numbers of the kind that their image has: others would be shown in another range."""
-    kind = np.dtype((like[0] if isinstance(like, list | tuple) else like).dtype)
+    kind = np.dtype(like)
     if kind.kind not in "ui":
         return pixels
     limits = np.iinfo(kind)
@@ -213,7 +213,7 @@ def restore_layer(image_layer: Any, mask_layer: Any = None, *, quantiles: bool =
     image_layer : napari.layers.Image
         Of any axes, pyramid or RGB; it is not changed. Its axis labels name its axes.
     mask_layer : napari.layers.Labels, optional
-        Painted = missing; of the image's shape, or one plane for all.
+        Painted = missing; of the image's shape, or one plane for all; of a pyramid the finest level is taken.
     quantiles : bool
         Also return the 5 % and 95 % quantiles.
     **settings
@@ -228,7 +228,7 @@ def restore_layer(image_layer: Any, mask_layer: Any = None, *, quantiles: bool =
     """
     if quantiles and settings.get("samples") == 1:
         raise ValueError("quantiles need two samples or more: set samples = 16, for example.")
-    mask = None if mask_layer is None else mask_layer.data
+    mask = None if mask_layer is None else layer_pixels(mask_layer)
     settings = {"axes": layer_axes(image_layer), "quantiles": quantiles, **settings}
     result = restore(layer_pixels(image_layer, colour=True), mask, **settings)
     return result_layers(image_layer, result, bool(result.recipe.keep_samples), quantiles)

@@ -89,7 +89,8 @@ class ExplorerWidget(Container):
         layer.visible = True
         story = layer.metadata.get(KEY, {})
         data = np.asarray(layer.data)
-        self._std = deviation(data) * float(story.get("coverage_factor") or 1.0)
+        std = deviation(data.astype(np.float32, copy=False)) * float(story.get("coverage_factor") or 1.0)
+        self._std = np.sqrt(np.square(std).mean(-1)) if layer.rgb else std
         most = float(self._std.max()) or 1.0
         self.number.max = len(data)
         self.threshold.step = most / 500

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels
 
 from ..axes import Layout
 from ..io import Calibration
+from ..layers import layer_pixels
 from ..recipe import Recipe
 from .extent import Extent
 from .form import editor, fill, value_of
@@ -136,7 +137,7 @@ class Inputs:
         if layer is None or self._core() == "yx":
             return 1.0
         scale, units = tuple(abs(float(step)) for step in layer.scale), tuple(map(str, layer.units))
-        return Calibration(scale, units, self.extent.axes.value.strip().lower()).anisotropy
+        return Calibration(scale, units, self.extent.axes.value.strip().lower()[: layer.ndim]).anisotropy
 
     def fill(self, recipe: Recipe) -> None:
         """Show the settings of a recipe; layers stay as they are chosen."""
@@ -166,8 +167,6 @@ class Inputs:
         ValueError, OSError
             One sentence that says what is missing or wrong.
         """
-        from ..job import check_input
-        from ..layers import layer_pixels
         from ..psf import axes_of
 
         layer = self.image.value
@@ -175,7 +174,7 @@ class Inputs:
             raise ValueError("open an image first; File > Open Sample has two to try.")
         if self.task.value == FILL and self.mask.value is None:
             raise ValueError("to fill gaps, choose a mask or press New mask and paint the missing pixels.")
-        image, mask = layer_pixels(layer), None if self.mask.value is None else self.mask.value.data
+        image, mask = layer_pixels(layer, colour=True), None if self.mask.value is None else layer_pixels(self.mask.value)
         psf = self.psf.psf(layer, self.extent.axes.value) if self.task.value in BLURRED else None
         core = axes_of(psf)
         chosen = self.extent.settings(layer, region, core)
@@ -185,8 +184,8 @@ class Inputs:
         missing = _mask_plane(layout, mask, position)
         if self.task.value == FILL and not (missing is not None and missing.any()) and not np.any(mask):
             raise ValueError("the mask is empty: paint the missing pixels.")
-        if layout.count == 1 and core == "yx":
-            check_input(layout.read(image, position), missing)
+        if layout.count == (image.shape[-1] if layer.rgb else 1) and core == "yx":
+            _check_plane(layout, image, missing)
         return Source(image, mask, psf, layout)
 
     def files(self) -> dict[str, Path | None] | None:
@@ -220,6 +219,17 @@ class Inputs:
             except ValueError:  # of one plane of a stack, which is handed on as it is
                 text = ""
         self.estimate.value = text
+
+
+def _check_plane(layout: Layout, image: Any, missing: Array | None) -> None:
+    """Whether a plane can be restored; of colours some may be constant, as an alpha channel is."""
+    from ..job import check_input
+    from ..plane import is_constant
+
+    planes = [layout.read(image, position) for position in layout.positions()]
+    telling = [plane for plane in planes if not is_constant(plane if missing is None else plane[missing == 0])]
+    for plane in telling or planes[:1]:
+        check_input(plane, missing)
 
 
 def _mask_plane(layout: Layout, mask: Any, position: tuple[int, ...]) -> Array | None:

@@ -8,6 +8,8 @@ import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 
+from ..layers import layer_pixels
+
 KEY = "napari-diffprior"
 
 
@@ -60,7 +62,8 @@ def first_image(viewer: Any) -> Any:
 def first_mask(viewer: Any, image: Any) -> Any:
     """Mask that was made for restoring, of the image's shape; never some segmentation."""
     masks = [layer for layer in viewer.layers if isinstance(layer, Labels) and is_role(layer, "mask")]
-    return next((layer for layer in masks if image is not None and layer.data.shape == image.data.shape), None)
+    shape = None if image is None else layer_pixels(image, colour=True).shape[: image.ndim]
+    return next((layer for layer in masks if layer_pixels(layer).shape == shape), None)
 
 
 def visible_field(layer: Any, shape: tuple[int, ...], axes: str = "yx", least: int = 64) -> dict[str, slice]:

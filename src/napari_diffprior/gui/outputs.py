@@ -9,7 +9,7 @@ from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
 from ..axes import Layout, place_of
-from ..layers import moved, result_layers, spatial
+from ..layers import layer_pixels, moved, result_layers, spatial
 from .layer_choice import role
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ class Output(Protocol):
 
 def frozen(layer: Any) -> SimpleNamespace:
     """What a result takes over from its input layer, in case that is changed or deleted meanwhile."""
-    look = {"colormap": layer.colormap, "contrast_limits": tuple(layer.contrast_limits)}
-    return SimpleNamespace(name=layer.name, **look, **spatial(layer))
+    look = {"colormap": layer.colormap, "contrast_limits": tuple(layer.contrast_limits), "rgb": layer.rgb}
+    kind = np.empty(0, layer_pixels(layer, colour=True).dtype)
+    return SimpleNamespace(name=layer.name, data=kind, **look, **spatial(layer))
 
 
 def made_layer(data: Any, settings: dict[str, Any], kind: str) -> Any:
@@ -51,10 +52,10 @@ def _corner(layout: Layout, position: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(at.get(letter, layout.span(letter)[0]) for letter in layout.axes)
 
 
-def _as_stack(layout: Layout, image: Array) -> Array:
-    """A plane as an array of all axes, one pixel wide along the leading ones."""
-    arranged = layout.arrange(image)
-    return np.expand_dims(arranged, tuple(number for number, letter in enumerate(layout.axes) if letter in layout.leading))
+def _as_stack(layout: Layout, image: Array, ndim: int) -> Array:
+    """A plane as an array of all axes of the layer, one pixel wide along the leading ones; one colour of RGB is grey."""
+    sliders = (number for number, letter in enumerate(layout.axes[:ndim]) if letter in layout.leading)
+    return np.expand_dims(layout.arrange(image), tuple(sliders))
 
 
 class ResultOutput:
@@ -71,6 +72,7 @@ class ResultOutput:
 
     def __init__(self, viewer: Any, layer: Any, layout: Layout) -> None:
         self._viewer, self._source, self._layout = viewer, frozen(layer), layout
+        self._ndim = len(self._source.scale)
         self._live: Any = None
         self._shown = False
 
@@ -81,14 +83,14 @@ class ResultOutput:
         look = {"colormap": self._source.colormap, "contrast_limits": self._source.contrast_limits, "visible": False}
         told = {"name": f"{self._source.name} (restoring)", "metadata": role("preview")}
         settings = {**self._place(next(self._layout.positions())), **look, **told}
-        self._live = add(self._viewer, made_layer(_as_stack(self._layout, empty), settings, "image"))
+        self._live = add(self._viewer, made_layer(_as_stack(self._layout, empty, self._ndim), settings, "image"))
 
     def show(self, image: Array, position: tuple[int, ...]) -> None:
         """Show or update the live layer, in the place of the plane; if the user deleted it, it stays away."""
         if self._live is None:
             self.prepare()
         if self._live in self._viewer.layers:
-            self._live.data = _as_stack(self._layout, image)
+            self._live.data = _as_stack(self._layout, image, self._ndim)
             self._live.translate = self._place(position)["translate"]
             self._live.visible |= not self._shown
             self._shown = True

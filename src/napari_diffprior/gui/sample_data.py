@@ -47,7 +47,7 @@ def add_mask(viewer: Any, image: Any) -> Any:
     """
     from ..layers import layer_pixels, spatial
 
-    empty = np.zeros(np.shape(layer_pixels(image)), np.uint8)
+    empty = np.zeros(layer_pixels(image, colour=True).shape[: image.ndim], np.uint8)
     layer = viewer.add_labels(empty, name=f"{image.name} mask", metadata=role("mask"), **spatial(image))
     layer.mode = "paint"
     return layer
