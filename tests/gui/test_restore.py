@@ -21,6 +21,7 @@ from napari_diffprior.layers import SPATIAL, layer_axes
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.psf import gaussian_psf, prepare
 from napari_diffprior.recipe import Recipe
+from napari_diffprior.tiling import TiledDenoiser
 
 
 def test_says_what_is_missing_at_first(qtbot):
@@ -300,6 +301,32 @@ def test_the_live_layer_becomes_the_result(qtbot, model, widget, fake):
     assert live.colormap.name == "viridis"
     assert live.metadata["napari-diffprior"]["recipe"]
     assert live in widget.inputs.image.choices
+
+
+class SmallMemory:
+    """White images of variance 1, as a prior that has memory for one tile at once."""
+
+    patch, ndim, channels, sigma_min, sigma_max = (40, 40), 2, 1, 0.002, 100.0
+
+    def __call__(self, x, sigma):
+        if len(x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return x / (1 + sigma.square().view(-1, 1, 1, 1))
+
+    def error(self, sigma, shape, like):
+        return GaussianPrior(torch.ones(tuple(shape)).to(like)).error(sigma, shape, like)
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_a_lack_of_memory_is_said(model, widget, exact, run_to_end, image, planes):
+    widget.show_recipe(Recipe(options={"steps": 2}, samples=2, noise=3.0))
+    model.layers["cells"].data = np.stack([image, image + 5])[:planes].squeeze()
+    run_to_end(widget)
+    assert "memory" not in widget.message.value
+    exact.prior = TiledDenoiser(SmallMemory())
+    run_to_end(widget)
+    assert "; memory ran short: fewer tiles at once" in widget.message.value
+    assert widget.message.value.startswith("Misfit")
 
 
 def test_the_input_may_vanish_while_it_runs(qtbot, model, widget, fake):

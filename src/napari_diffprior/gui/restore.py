@@ -28,6 +28,7 @@ from .rows import finish_line, headline, row, wrap
 from .run import Run
 from .script import script
 from .settings_menu import SettingsMenu
+from .summary import summary
 
 if TYPE_CHECKING:
     import napari.components
@@ -259,13 +260,7 @@ class RestoreWidget(Container):
         """Add the result and say how it went."""
         if self._output is not None:
             self._output.finish(result)
-        misfit = sum(result.misfit) / len(result.misfit)
-        doubt = f"; not calibrated: {result.reason}" if result.reason else ""
-        words = {"saturated_pixels": "saturated pixels are lower bounds", "hot_pixels": "hot pixels were left out"}
-        told = "".join(f"; {count} {text}" for name, text in words.items() if (count := result.provenance.get(name)))
-        if result.effective:
-            told += f"; {sum(result.effective) / len(result.effective):.1f} effective particles"
-        self.message.value = f"Misfit {misfit:.2f}, {result.seconds:.1f} s, seed {result.recipe.seed}{told}{doubt}"
+        self.message.value = summary(result)
         self.message.tooltip = "Misfit 1: the result is as far from the data as the noise. Not calibrated: std is only a hint."
 
     def failed(self, error: Exception) -> None:
