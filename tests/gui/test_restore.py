@@ -17,7 +17,7 @@ from napari_diffprior.gui.prior_rows import LOCAL
 from napari_diffprior.gui.psf_rows import FILE, MEASURED
 from napari_diffprior.gui.restore import RestoreWidget
 from napari_diffprior.io import Calibration, write_tiff
-from napari_diffprior.layers import SPATIAL, layer_axes
+from napari_diffprior.layers import SPATIAL
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.psf import gaussian_psf, prepare
 from napari_diffprior.recipe import Recipe
