@@ -83,3 +83,15 @@ def test_a_scheduler_wants_zarr(stack: Path, prior: Path, tmp_path: Path, capsys
     )
     assert code == 2
     assert "end in .zarr" in err
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["stack", "plane"])
+@pytest.mark.parametrize("ending", ["tif", "ome.zarr"])
+def test_a_mask_in_a_file(stack: Path, prior: Path, tmp_path: Path, capsys: Any, whole: bool, ending: str) -> None:
+    mask = np.random.default_rng(0).random((2, 2, 3, 32, 40) if whole else (32, 40)) < 0.2
+    tifffile.imwrite(tmp_path / "mask.tif", mask.astype(np.uint8))
+    output = tmp_path / f"out.{ending}"
+    code, _, err = run(capsys, "restore", stack, "-o", output, "--mask", tmp_path / "mask.tif", *FAST, "--prior", prior)
+    assert code == 0, err
+    expected = restore(read_image(stack)[0], mask, axes="tczyx", noise=20, steps=2, samples=2, device="cpu", prior=prior)
+    np.testing.assert_array_equal(read_image(output)[0], expected.mean)

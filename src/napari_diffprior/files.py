@@ -54,9 +54,8 @@ class Opened:
 
     Parameters
     ----------
-    image : array_like
-        Read when it is asked for.
-    mask : ndarray, optional
+    image, mask : array_like
+        Read when they are asked for.
     psf : PSF, optional
     layout : Layout
     place : Calibration
@@ -90,7 +89,7 @@ def open_inputs(inputs: Inputs, recipe: Recipe) -> Opened:
     image, place, _ = open_image(_needed(inputs))
     axes = layout_of(image, None, recipe, place.axes).axes
     place = Calibration(place.scale, place.units, axes, place.translate)
-    mask = None if (path := inputs.get("mask")) is None else read_image(path)[0]
+    mask = None if (path := inputs.get("mask")) is None else open_image(path)[0]
     psf = None if (path := inputs.get("psf")) is None else read_psf(path, place)
     return Opened(image, mask, psf, layout_of(image, psf, recipe, axes), place)
 
