@@ -173,6 +173,7 @@ def test_a_cancel_does_not_wait_for_the_plane(stored: Path, tmp_path: Path) -> N
     with pytest.raises(Cancelled):
         list(run)
     assert counted.left == 95  # the second step of the second plane
+    assert not list(tmp_path.iterdir())  # no later run knows it by a name
 
 
 @pytest.mark.parametrize("keep", [None, True])

@@ -163,9 +163,10 @@ def restore_chunks(
                 record = json.loads(text)
                 done[tuple(record["position"])] = record
                 yield _progress(record, len(done), layout, parts["mean"])
-    finally:
-        if not done:  # nothing that a later run could take up
+    except BaseException:
+        if not (done and token):  # nothing that a later run could take up
             _remove(parts)
+        raise
     summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
     story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
     _finish(parts, outputs, story)

@@ -20,6 +20,7 @@ from .prior_rows import PriorRows
 from .psf_rows import PsfRows, same_in_files
 from .rows import row
 from .sample_data import add_mask
+from .store import StoreRow
 
 if TYPE_CHECKING:
     from ..psf import PSF
@@ -64,14 +65,16 @@ class Inputs:
         self.estimate = Label(value="", tooltip="Standard deviation that was estimated from the plane that is shown.")
         self.prior = PriorRows()
         self.samples: Any = editor(Recipe, "samples", Recipe().samples)
+        self.store = StoreRow()
         self.rows: list[Widget] = [self.image, row("Mask", self.mask, self.new_mask), self.extent.axes, self.extent.region]
-        self.rows += [self.task, self.factor, *self.psf.rows, row("Noise", self.noise, self.estimate)]
+        self.rows += [self.store.box, self.task, self.factor, *self.psf.rows, row("Noise", self.noise, self.estimate)]
         self.rows += [*self.prior.rows, self.samples]
         self._connect()
         self.begin()
 
     def _connect(self) -> None:
         self.image.changed.connect(self.extent.follow)
+        self.image.changed.connect(self.store.follow)
         self.mask.changed.connect(self._suit_task)
         self.new_mask.changed.connect(self._add_mask)
         self.task.changed.connect(self.show_rows)
@@ -101,6 +104,7 @@ class Inputs:
         self.psf.show_rows(wanted=self.task.value in BLURRED)
         self.factor.visible = self.task.value in FINER
         self.prior.show_rows()
+        self.store.follow(self.image.value)
         if self.image.value is None:
             self.extent.axes.visible = False
 

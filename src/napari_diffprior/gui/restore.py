@@ -147,10 +147,11 @@ class RestoreWidget(Container):
         ValueError
             One sentence that says why it cannot run.
         """
-        source = self.inputs.source(region)
+        source, recipe = self.inputs.source(region), self.recipe(region)
+        store = self.inputs.store.chosen(self.inputs.image.value, source.layout, recipe)
         image, mask = (np.array(data) if copy and isinstance(data, np.ndarray) else data for data in (source.image, source.mask))
         live, files = preferences().live_preview, self.inputs.files()
-        return worker.Request(image, mask, source.psf, source.layout, self.recipe(region), live, files)
+        return worker.Request(image, mask, source.psf, source.layout, recipe, live, files, store)
 
     def check(self) -> None:
         """Enable the buttons, or say in one line why not."""
@@ -219,7 +220,7 @@ class RestoreWidget(Container):
 
     def start_preview(self) -> None:
         """Restore the visible field in a few steps."""
-        self._start(FIELD, lambda request: replace(request, recipe=draft(request.recipe)), PreviewOutput, "Preview of")
+        self._start(FIELD, _sketched, PreviewOutput, "Preview of")
 
     def _start(self, region: str | None, change: Any, output: Any, title: str) -> None:
         if self._run is not None:
@@ -290,3 +291,8 @@ class RestoreWidget(Container):
             self._output.close()
         self._unfollow()
         self._watch.only()
+
+
+def _sketched(request: worker.Request) -> worker.Request:
+    """The same in a few steps, kept in memory."""
+    return replace(request, recipe=draft(request.recipe), store=None)

@@ -61,4 +61,4 @@ def path_box(name: str, label: str, tooltip: str, folder: bool = True, **options
 
 def path_of(box: Any) -> Path | None:
     """Path in such a row; None if it is empty."""
-    return None if box.value is None or Path(str(box.value)) == Path() else Path(str(box.value))
+    return Path(str(box.value)) if box.line_edit.value.strip() else None  # the value of an empty line is the working folder

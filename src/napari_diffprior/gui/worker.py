@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..device import Device
     from ..folder import FolderSettings, FolderUpdate, Outcome
     from ..restoration import Restoration, Update
+    from .store import Store
 
 U = TypeVar("U")
 R = TypeVar("R")
@@ -50,6 +51,8 @@ class Request:
         Whether images are wanted on the way.
     files : mapping of str to Path, optional
         Files that hold image, mask and PSF as they are; the result remembers them, so that it can be repeated.
+    store : Store, optional
+        Where results are written plane by plane; by default they stay in memory.
     """
 
     image: Any = field(repr=False)
@@ -59,6 +62,7 @@ class Request:
     recipe: Recipe
     live: bool = True
     files: Mapping[str, Path | None] | None = None
+    store: "Store | None" = None
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,13 @@ class LivePace:
 def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restoration]":
     """Start the core's generator; the stop event is polled at each step and each batch of tiles."""
     from ..restoration import restore_iter
+    from ..stream import restore_stored
 
-    return restore_iter(request.image, request.mask, request.psf, recipe=request.recipe, cancelled=stop.is_set)
+    image, mask, psf, recipe, cancelled = request.image, request.mask, request.psf, request.recipe, stop.is_set
+    if (store := request.store) is None:
+        return restore_iter(image, mask, psf, recipe=recipe, cancelled=cancelled)
+    place = store.calibration
+    return restore_stored(image, store.path, mask, psf, recipe=recipe, calibration=place, cancelled=cancelled)
 
 
 def restore_steps(request: Request, stop: Event, pace: LivePace | None = None) -> "Generator[Progress, None, Restoration | None]":
@@ -229,10 +238,10 @@ def _next(inner: Generator[U, None, R]) -> tuple[U | None, R | None]:
 
 def explain(error: RuntimeError | MemoryError) -> str:
     """One sentence that says what went wrong and what would help."""
-    import torch
+    from ..tiling import lacks_memory
 
     text = str(error).strip()
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in text:
+    if isinstance(error, MemoryError) or lacks_memory(error):
         return "The memory did not suffice: set fewer samples, restore a smaller image, or choose another device in Advanced."
     first = text.splitlines()[0] if text else type(error).__name__
     return f"The restoration failed ({first}): choose another device or precision float32 in Advanced and run it again."

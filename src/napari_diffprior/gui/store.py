@@ -1,0 +1,77 @@
+"""Row for where the results of a large stack go: an OME-Zarr, written plane by plane, or memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from magicgui.types import FileDialogMode
+from magicgui.widgets import FileEdit
+
+from ..axes import Layout
+from ..io import ZARR_SUFFIXES, Calibration, check_output
+from ..layers import spatial
+from ..recipe import Recipe
+from .files import calibration_of
+from .rows import path_of
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where results are written.
+
+    Parameters
+    ----------
+    path : Path
+        OME-Zarr for the mean.
+    calibration : Calibration
+        Of the image.
+    """
+
+    path: Path
+    calibration: Calibration
+
+
+class StoreRow:
+    """Row "Write to", for stacks."""
+
+    def __init__(self) -> None:
+        self.box: Any = FileEdit(mode=FileDialogMode.OPTIONAL_FILE, name="store", label="Write to", filter="OME-Zarr (*.zarr)")
+        self.box.tooltip = "OME-Zarr for the results, written plane by plane and read as you look; empty: results stay in memory."
+
+    def follow(self, layer: Any) -> None:
+        """Show the row for stacks."""
+        self.box.visible = layer is not None and layer.ndim > 2
+
+    def chosen(self, layer: Any, layout: Layout, recipe: Recipe) -> Store | None:
+        """Where the results of a run go; None for memory.
+
+        Raises
+        ------
+        ValueError, OSError
+            If they cannot be written there, or do not fit into memory.
+        """
+        path = path_of(self.box)
+        if layout.count == 1 or layer.ndim < 3:
+            return None
+        if path is None:
+            _check_memory(layout, recipe)
+            return None
+        if path.suffix.lower() not in ZARR_SUFFIXES:
+            raise ValueError(f"results of stacks are written as OME-Zarr: let the name {path.name} end in .ome.zarr.")
+        if recipe.keep_samples:
+            raise ValueError("samples are not written to an OME-Zarr here: leave keep_samples empty, or use diffprior restore.")
+        rgb = bool(getattr(layer, "rgb", False))
+        found = calibration_of(spatial(layer), layout.shape, rgb)
+        place = Calibration(found.scale, found.units, layout.axes, found.translate)
+        check_output(path, layout.result_shape, place)
+        return Store(path, place)
+
+
+def _check_memory(layout: Layout, recipe: Recipe) -> None:
+    """Whether mean, deviation and kept samples fit into the memory that is free."""
+    images = 2 + (recipe.samples if recipe.keep_samples else 0)
+    needed = images * np.dtype(np.float32).itemsize * float(np.prod(layout.result_shape, dtype=float))
+    if needed > psutil.virtual_memory().available:
+        raise ValueError(f"the results take {needed / 2**30:.0f} GiB of memory: choose an OME-Zarr in Write to.")
