@@ -219,6 +219,8 @@ def test_noise_that_does_not_grow_is_no_camera() -> None:
     y = 100 + 500 * scene() + np.random.default_rng(0).normal(0, 1, (256, 256)) * (1.2 - scene())
     with pytest.raises(ValueError, match="does not grow with the brightness: give the gain"):
         estimate_camera(y, np.ones(y.shape, bool))
+    known = {"gain": 2.0, "offset": 100.0, "read_noise": 3.0}
+    assert estimate_camera(y[:9, :9], np.ones((9, 9), bool), **known) == PoissonGaussian(**known)  # nothing is left to estimate
     with pytest.raises(ValueError, match="too few measured pixels"):
         estimate_camera(y[:9, :9], np.ones((9, 9), bool))
 

@@ -233,6 +233,19 @@ def test_a_3d_psf_restores_the_stack_whole_and_says_what_it_did() -> None:
     assert np.isfinite(camera.mean).all()
 
 
+@pytest.mark.parametrize("axes", ["zyx", "xzy"])
+def test_a_mask_of_one_plane_counts_for_the_whole_stack(axes: str) -> None:
+    rng = np.random.default_rng(0)
+    order = ["zyx".index(letter) for letter in axes]
+    image, plane = 100 + 10 * rng.standard_normal((3, 12, 14)), rng.random((12, 14)) < 0.3
+    whole = np.transpose(np.broadcast_to(plane, image.shape), order)
+    settings: dict[str, Any] = {"psf": gaussian_psf([0.5, 0.8, 0.8]), "noise": 5.0, "samples": 1, "steps": 2, "device": "cpu"}
+    by_plane, by_stack = (
+        restore(np.transpose(image, order), mask, axes=axes, **settings) for mask in (plane.T if axes == "xzy" else plane, whole)
+    )
+    np.testing.assert_array_equal(by_plane.mean, by_stack.mean)
+
+
 def test_a_3d_psf_needs_a_stack() -> None:
     with pytest.raises(ValueError, match="have no z"):
         restore(stack()[0], psf=gaussian_psf([1.0, 1.0, 1.0]), prior=Smoothing(), steps=2, device="cpu")

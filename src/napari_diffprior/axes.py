@@ -182,6 +182,14 @@ class Layout:
         found = [letter for letter in self.axes if letter in self.core]
         return np.transpose(plane, [*range(extra), *(extra + self.core.index(letter) for letter in found)])
 
+    def orient_mask(self, plane: Array) -> Array:
+        """What lies at a position of the mask, in the order of the core; one plane counts for all planes of a volume."""
+        if plane.ndim == len(self.core):
+            return self.orient(plane)
+        plane = plane.T if self.axes.index("y") > self.axes.index("x") else plane
+        first, stop = self.span("z")
+        return np.broadcast_to(plane, (stop - first, *plane.shape))
+
     def mask_of(self, mask: Any) -> Layout:
         """Layout of a mask: of the image's shape, of one plane for all of them, or without the channels.
 
@@ -190,11 +198,12 @@ class Layout:
         ValueError
             If the mask has another shape.
         """
-        plane = "".join(letter for letter in self.axes if letter in self.core)
-        for axes in (self.axes, self.axes.replace("c", ""), plane):
+        part, plane = ("".join(letter for letter in self.axes if letter in core) for core in (self.core, "yx"))
+        for axes in (self.axes, self.axes.replace("c", ""), part, plane):
             shape = tuple(self.shape[self.axes.index(letter)] for letter in axes)
             if tuple(np.shape(mask)) == shape:
-                return Layout(axes, shape, {k: v for k, v in self.region.items() if k in axes}, self.core)
+                core = "yx" if axes == plane else self.core
+                return Layout(axes, shape, {k: v for k, v in self.region.items() if k in axes}, core)
         raise ValueError(f"the mask has the shape {np.shape(mask)}, the image {self.shape}: they must be equal.")
 
     def named(self, position: Position) -> dict[str, int]:
@@ -208,4 +217,4 @@ class Layout:
 
     def read_mask(self, mask: Any, position: Position) -> Array | None:
         """The mask of one plane, in the order of the core; None if there is no mask."""
-        return None if mask is None else self.orient(np.asarray(mask[self.mask_source(mask, position)]))
+        return None if mask is None else self.orient_mask(np.asarray(mask[self.mask_source(mask, position)]))

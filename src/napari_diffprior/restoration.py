@@ -107,7 +107,7 @@ def restore_part(
     ValueError
         If the plane cannot be used; in a stack the sentence says which.
     """
-    pixels, missing = layout.orient(pixels), None if missing is None else layout.orient(missing)
+    pixels, missing = layout.orient(pixels), None if missing is None else layout.orient_mask(missing)
     measured = pixels if missing is None else pixels[missing == 0]
     if layout.count > 1 and is_constant(measured):
         return even(pixels.shape, measured.flat[0] if measured.size else np.nan, layout.upsample)

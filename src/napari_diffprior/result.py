@@ -155,7 +155,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     """What is said of all planes together, and of each where there are several; JSON types."""
     restored = [record for _, record in records if record["misfit"]]
     if not restored:
-        raise ValueError("the image is constant: there is nothing to restore.")
+        raise ValueError("every plane of the image is constant, or masked as a whole: there is nothing to restore.")
     known, narrow = (_all_known([record.get(key) for record in restored]) for key in ("coverage_factor", "coverage_factor_50"))
     misfits = [value for record in restored for value in record["misfit"]]
     particles = [record[PARTICLES] for record in restored if PARTICLES in record]

@@ -185,7 +185,7 @@ class Inputs:
         upsample = self.factor.value if self.task.value in FINER else 1
         layout = Layout.of(image, chosen["axes"], chosen["region"], core, upsample)
         position = self._position(layer, layout)
-        missing = _mask_plane(layout, mask, position)
+        missing = layout.read_mask(mask, position)
         if self.task.value == FILL and not (missing is not None and missing.any()) and not np.any(mask):
             raise ValueError("the mask is empty: paint the missing pixels.")
         if layout.count == (image.shape[-1] if layer.rgb else 1) and core == "yx":
@@ -215,7 +215,7 @@ class Inputs:
         text = ""
         if value_of(self.noise) in (None, "auto") and source.layout.core == "yx":
             position = self._position(self.image.value, source.layout)
-            plane, mask = source.layout.read(source.image, position), _mask_plane(source.layout, source.mask, position)
+            plane, mask = source.layout.read(source.image, position), source.layout.read_mask(source.mask, position)
             try:
                 pixels, measured = check_input(plane, mask)
                 measured, saturated, _ = leave_out(plane, pixels, measured, recipe)
@@ -234,8 +234,3 @@ def _check_plane(layout: Layout, image: Any, missing: Array | None) -> None:
     telling = [plane for plane in planes if not is_constant(plane if missing is None else plane[missing == 0])]
     for plane in telling or planes[:1]:
         check_input(plane, missing)
-
-
-def _mask_plane(layout: Layout, mask: Any, position: tuple[int, ...]) -> Array | None:
-    """The mask of one plane, in the order of the core."""
-    return None if mask is None else layout.orient(np.asarray(mask[layout.mask_source(mask, position)]))

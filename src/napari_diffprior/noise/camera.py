@@ -60,6 +60,8 @@ def estimate_camera(
     """
     from .poisson_gaussian import PoissonGaussian
 
+    if gain is not None and offset is not None and read_noise is not None:
+        return PoissonGaussian(gain=gain, offset=offset, read_noise=read_noise)
     slope, intercept, dark = _variance_line(image.astype(np.float64), measured, gain)
     if not slope > 0:
         raise ValueError("the noise does not grow with the brightness: give the gain, or choose noise auto or a number.")
