@@ -44,6 +44,8 @@ def test_results_are_written_and_lie_in_their_place(stacked, run_to_end, tmp_pat
     assert len(metadata["napari-diffprior"]["planes"]) == 6
     assert (tmp_path / "out_std.ome.zarr").is_dir()
     assert widget.message.value.startswith("Misfit")
+    run_to_end(widget)
+    assert (tmp_path / "out_2.ome.zarr").is_dir()  # layers read the first one
     run_to_end(widget, widget.start_preview)
     assert isinstance(viewer.layers["cells preview"].data, np.ndarray)
 

@@ -1,6 +1,7 @@
 """Row for where the results of a large stack go: an OME-Zarr, written plane by plane, or memory."""
 
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ class StoreRow:
 
     def __init__(self) -> None:
         self.box: Any = FileEdit(mode=FileDialogMode.OPTIONAL_FILE, name="store", label="Write to", filter="OME-Zarr (*.zarr)")
-        self.box.tooltip = "OME-Zarr for the results, written plane by plane and read as you look; empty: results stay in memory."
+        self.box.tooltip = (
+            "OME-Zarr for the results, written plane by plane and read as you look; if it is there, the next free number is put "
+            "behind its name. Empty: results stay in memory."
+        )
 
     def follow(self, layer: Any) -> None:
         """Show the row for stacks."""
@@ -66,7 +70,14 @@ class StoreRow:
         found = calibration_of(spatial(layer), layout.shape, rgb)
         place = Calibration(found.scale, found.units, layout.axes, found.translate)
         check_output(path, layout.result_shape, place)
-        return Store(path, place)
+        return Store(_free(path), place)
+
+
+def _free(path: Path) -> Path:
+    """The path, with a number where it is taken: layers may be reading what lies there."""
+    stem, dot, ending = path.name.partition(".")
+    others = (path.with_name(f"{stem}_{number}{dot}{ending}") for number in count(2))
+    return next(one for one in chain([path], others) if not one.exists())
 
 
 def _check_memory(layout: Layout, recipe: Recipe) -> None:
