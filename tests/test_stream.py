@@ -200,6 +200,24 @@ def test_a_stored_result_is_that_of_a_script(stack: Any, tmp_path: Path, samples
     assert written == (["a.ome.zarr", "a_std.ome.zarr"] if samples > 1 else ["a.ome.zarr"])
 
 
+def test_a_stored_result_has_all_that_was_asked_for(stack: Any, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "samples": 20, "quantiles": True, "keep_samples": True}
+    for seed in (0, 1):  # the second one is not what dask remembers of the first
+        recipe = make_recipe(**settings, seed=seed)
+        result = run_to_end(restore_stored(stack[0, 0], tmp_path / "a.zarr", recipe=recipe, prior=prior()))
+        expected = restore(stack[0, 0], prior=prior(), **settings, seed=seed)
+        for kind in ("mean", "std", "samples", "low", "high"):
+            np.testing.assert_array_equal(result.image(kind), expected.image(kind))
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_stack_without_anything_to_restore_leaves_nothing_behind(tmp_path: Path) -> None:
+    outputs, recipe = {"mean": tmp_path / "a.zarr"}, make_recipe(**SETTINGS)
+    with pytest.raises(ValueError, match="there is nothing to restore"):
+        list(restore_chunks(np.zeros((2, 12, 13)), outputs, recipe=recipe, prior=prior(), token="named"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_mistake_leaves_nothing_behind(stored: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mask has the shape"):
         restore_to_zarr(open_image(stored)[0], tmp_path / "a.zarr", np.eye(3), prior=prior(), **SETTINGS)

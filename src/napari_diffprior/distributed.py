@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ import numpy as np
 from .plane import poll
 
 RETRIES = 3
-PATIENCE = 0.5  # seconds after which a cluster is asked again, and a cancel is looked for
+PATIENCE = 0.1  # seconds after which a cluster is asked again, and a cancel is looked for
 CANCELLED: ContextVar[Callable[[], bool] | None] = ContextVar("cancelled", default=None)  # of a call in this process
 Runner = Callable[[Sequence[Any], Callable[[], bool] | None], Iterator[Any]]
 
@@ -97,19 +98,17 @@ def _here(calls: Sequence[Any], cancelled: Callable[[], bool] | None) -> Iterato
 
 def _on_cluster(client: Any, calls: Sequence[Any], cancelled: Callable[[], bool] | None) -> Iterator[Any]:
     """All calls at once; those of a lost worker are made again by another."""
-    from dask.distributed import wait
+    from dask.distributed import as_completed
 
     futures = client.compute(list(calls), retries=RETRIES)
-    left = set(futures)
+    done = as_completed(futures)
     try:
-        while left:
+        while done.count():
             poll(cancelled)
-            try:
-                done = wait(left, timeout=PATIENCE, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
+            if not done.has_ready():
+                time.sleep(PATIENCE)
                 continue
-            for future in done:
+            for future in done.next_batch(block=False):
                 yield future.result()
-            left -= done
     finally:
         client.cancel(futures)

@@ -21,6 +21,10 @@ PARTICLES = "effective_particles"
 QUANTILES = {"low": 0.05, "high": 0.95}
 
 
+class NothingToRestore(ValueError):
+    """No plane of the image holds anything that could be restored."""
+
+
 @dataclass(frozen=True)
 class Restoration:
     """Result of a run, in the image's own units and with its axes.
@@ -43,6 +47,8 @@ class Restoration:
         JSON types: recipe, prior, versions, device, noise, seconds, misfit; stored with every output.
     reason : str
         Why the deviation is not calibrated; empty if it is.
+    quantiles : mapping of str to ndarray
+        Those that were written with the result, "low" and "high"; others are made when they are asked for.
     """
 
     mean: Array
@@ -54,6 +60,7 @@ class Restoration:
     recipe: Recipe
     provenance: dict[str, Any] = field(repr=False)
     reason: str = ""
+    quantiles: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     @property
     def place(self) -> Place:
@@ -73,6 +80,8 @@ class Restoration:
 
     def image(self, kind: str) -> Array:
         """Mean, std, samples, low or high (5 % and 95 % quantiles), by name."""
+        if kind in self.quantiles:
+            return self.quantiles[kind]
         return self.quantile(QUANTILES[kind]) if kind in QUANTILES else np.asarray(getattr(self, kind))
 
     def quantile(self, level: float) -> Array:
@@ -155,7 +164,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     """What is said of all planes together, and of each where there are several; JSON types."""
     restored = [record for _, record in records if record["misfit"]]
     if not restored:
-        raise ValueError("every plane of the image is constant, or masked as a whole: there is nothing to restore.")
+        raise NothingToRestore("every plane of the image is constant, or masked as a whole: there is nothing to restore.")
     known, narrow = (_all_known([record.get(key) for record in restored]) for key in ("coverage_factor", "coverage_factor_50"))
     misfits = [value for record in restored for value in record["misfit"]]
     particles = [record[PARTICLES] for record in restored if PARTICLES in record]

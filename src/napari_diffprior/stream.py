@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,7 +22,7 @@ from .io import Calibration, create_zarr, is_zarr, move_into_place, set_metadata
 from .plane import Engine, PlaneResult, Update, keeps_samples, run_to_end
 from .recipe import Recipe
 from .restoration import layout_of, own_prior, restore_part
-from .result import QUANTILES, Restoration, summarise
+from .result import QUANTILES, NothingToRestore, Restoration, summarise
 
 if TYPE_CHECKING:
     from .priors.contract import Denoiser
@@ -74,8 +75,7 @@ def run_task(task: PlaneTask, pixels: Array, missing: Array | None) -> str:
     engine = Engine.of(task.recipe, task.prior, CANCELLED.get())
     few = not QUANTILES.keys().isdisjoint(task.folders) and keeps_samples(task.recipe, math.prod(task.layout.result_shape))
     keep = few or "samples" in task.folders  # quantiles come from samples where they would in memory
-    steps = restore_part(task.layout, pixels, missing, task.psf, engine, task.position, keep)
-    plane = run_to_end(steps)
+    plane = run_to_end(restore_part(task.layout, pixels, missing, task.psf, engine, task.position, keep))
     for kind, folder in task.folders.items():
         _write(folder, task.layout, task.position, KINDS[kind](plane), kind)
     record = json.dumps({"position": task.position, **plane.record(), "device": engine.device.name})
@@ -151,39 +151,38 @@ def restore_chunks(
         layout.mask_of(mask)
     place = Calibration(place.scale, place.units, layout.axes, place.translate).of_part(*layout.place)
     parts = {kind: _part_name(path, f"{token or uuid4().hex}{recipe.fingerprint()}") for kind, path in outputs.items()}
-    done = _prepare(parts, layout, place, recipe)
-    left = [position for position in layout.positions() if position not in done]
-    tasks = [PlaneTask(layout, position, recipe, prior, psf, parts, torch.get_num_threads()) for position in left]
-    for record in list(done.values()):
-        yield _progress(record, len(done), layout, parts["mean"])
+    done: dict[Position, dict[str, Any]] = {}
     try:
+        done |= _prepare(parts, layout, place, recipe)
+        left = [position for position in layout.positions() if position not in done]
+        tasks = [PlaneTask(layout, position, recipe, prior, psf, parts, torch.get_num_threads()) for position in left]
+        for record in list(done.values()):
+            yield _progress(record, len(done), layout, parts["mean"])
         engine = Engine.of(recipe, prior, cancelled)
         with runner(scheduler) as run:
             for text in run([_later(task, image, mask) for task in tasks], cancelled):
                 record = json.loads(text)
                 done[tuple(record["position"])] = record
                 yield _progress(record, len(done), layout, parts["mean"])
-    except BaseException:
-        if not (done and token):  # nothing that a later run could take up
+        summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
+        story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
+        _finish(parts, outputs, story)
+    except BaseException as error:
+        if isinstance(error, NothingToRestore) or not (done and token):  # nothing that a later run could take up
             _remove(parts)
         raise
-    summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
-    story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
-    _finish(parts, outputs, story)
     return story
 
 
 def _finish(parts: Mapping[str, Path], outputs: Mapping[str, Path], story: Mapping[str, Any]) -> None:
     """Give the finished stores their provenance and their names."""
     shutil.rmtree(parts["mean"] / RECORDS)
-    for kind, path in outputs.items():
+    for kind in sorted(outputs, key=lambda kind: kind == "mean"):  # where the mean is, the others are
         set_metadata(parts[kind], {"napari-diffprior": story})
-        move_into_place(parts[kind], path)
+        move_into_place(parts[kind], outputs[kind])
 
 
 def _part_name(path: Path, token: str) -> Path:
-    from hashlib import sha256
-
     return path.with_name(f".{path.name[:100]}.{sha256(token.encode()).hexdigest()[:12]}.part")
 
 
@@ -234,16 +233,24 @@ def restore_stored(
     image, mask, psf, recipe, **settings
         As for ``restore_chunks``.
     output : Path
-        OME-Zarr for the mean; the standard deviation, where there is one, lies beside it, with "_std" in its name.
+        OME-Zarr for the mean; for the others see ``stored_paths``.
     """
-    stem, dot, ending = output.name.partition(".")
-    outputs = {"mean": output} | ({"std": output.with_name(f"{stem}_std{dot}{ending}")} if recipe.samples > 1 else {})
+    outputs = stored_paths(output, recipe)
     story = yield from restore_chunks(image, outputs, mask, psf, recipe=recipe, **settings)
-    mean = _stored(output, story["axes"])
-    std = _stored(outputs["std"], story["axes"]) if "std" in outputs else 0 * mean
-    nothing = np.zeros((0, *mean.shape), np.float32)
+    found = {kind: _stored(path, ("s" if kind == "samples" else "") + story["axes"]) for kind, path in outputs.items()}
+    mean = found.pop("mean")
+    std, samples = found.pop("std", 0 * mean), found.pop("samples", np.zeros((0, *mean.shape), np.float32))
     misfit, reason = tuple(story["misfit"]), story["not_calibrated"]
-    return Restoration(mean, std, nothing, misfit, story["calls"], story["seconds"], recipe, story, reason)
+    return Restoration(mean, std, samples, misfit, story["calls"], story["seconds"], recipe, story, reason, found)
+
+
+def stored_paths(output: Path, recipe: Recipe) -> dict[str, Path]:
+    """OME-Zarrs of all images that a recipe asks for, by kind: beside that of the mean, with an addition to its name."""
+    several = recipe.samples > 1
+    added = {"mean": ""} | ({"std": "_std"} if several else {}) | ({"samples": "_samples"} if recipe.keep_samples else {})
+    added |= {"low": "_05", "high": "_95"} if recipe.quantiles and several else {}
+    stem, dot, ending = output.name.partition(".")
+    return {kind: output.with_name(f"{stem}{addition}{dot}{ending}") for kind, addition in added.items()}
 
 
 def _stored(store: Path, axes: str) -> Any:
@@ -251,7 +258,8 @@ def _stored(store: Path, axes: str) -> Any:
     import dask.array
 
     found = zarr_axes(axes)
-    return dask.array.from_zarr(store / "0").transpose([found.index(letter) for letter in axes])
+    array = dask.array.from_zarr(store / "0", name=f"restored-{uuid4().hex}")  # a name of the path would bring back old pixels
+    return array.transpose([found.index(letter) for letter in axes])
 
 
 def restore_to_zarr(

@@ -89,6 +89,8 @@ class Extent:
         if shape != self._shape:
             self.follow(layer)
         text = self.axes.value.strip().lower()
+        if not set("yx") <= set((text or guess_axes(shape))[: layer.ndim]):
+            raise ValueError(f"the axes {text!r} do not fit an RGB image: its colours, c, lie last.")
         axes = None if text in ("", guess_axes(shape)) else text
         return {
             "axes": axes,

@@ -11,6 +11,7 @@ from magicgui.widgets.bases import ValueWidget
 from ..recipe import Recipe
 from ..registry import find
 from .advanced import Advanced
+from .worker import Request
 
 CUSTOM, BALANCED = "Custom", "Balanced"
 # Share of the sampler's own steps, and samples; a standard deviation needs at least two.
@@ -62,6 +63,11 @@ class Quality:
             self._busy = True
             self.row.value = name
             self._busy = False
+
+
+def sketched(request: Request) -> Request:
+    """The same run for a preview, its result kept in memory."""
+    return replace(request, recipe=draft(request.recipe), store=None)
 
 
 def draft(recipe: Recipe) -> Recipe:

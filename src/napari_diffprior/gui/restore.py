@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +22,12 @@ from .layer_choice import Watch, follow_layers
 from .outputs import Output, PreviewOutput, ResultOutput
 from .pace import Pace, count_tiles, duration
 from .preferences import preferences
-from .quality import Quality, draft
+from .quality import Quality, sketched
 from .rows import finish_line, headline, row, wrap
 from .run import Run
 from .script import script
 from .settings_menu import SettingsMenu
+from .store import that_fits
 from .summary import summary
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class RestoreWidget(Container):
         if self._run is not None:
             self._cancel()
             return
-        self._start(None, lambda request: request, ResultOutput, "Restoring")
+        self._start(None, that_fits, ResultOutput, "Restoring")
 
     def _cancel(self) -> None:
         if self._run is not None:
@@ -220,7 +220,7 @@ class RestoreWidget(Container):
 
     def start_preview(self) -> None:
         """Restore the visible field in a few steps."""
-        self._start(FIELD, _sketched, PreviewOutput, "Preview of")
+        self._start(FIELD, sketched, PreviewOutput, "Preview of")
 
     def _start(self, region: str | None, change: Any, output: Any, title: str) -> None:
         if self._run is not None:
@@ -291,8 +291,3 @@ class RestoreWidget(Container):
             self._output.close()
         self._unfollow()
         self._watch.only()
-
-
-def _sketched(request: worker.Request) -> worker.Request:
-    """The same in a few steps, kept in memory."""
-    return replace(request, recipe=draft(request.recipe), store=None)

@@ -14,8 +14,10 @@ from ..axes import Layout
 from ..io import ZARR_SUFFIXES, Calibration, check_output
 from ..layers import spatial
 from ..recipe import Recipe
+from ..stream import stored_paths
 from .files import calibration_of
 from .rows import path_of
+from .worker import Request
 
 
 @dataclass(frozen=True)
@@ -54,35 +56,39 @@ class StoreRow:
         Raises
         ------
         ValueError, OSError
-            If they cannot be written there, or do not fit into memory.
+            If they cannot be written there.
         """
         path = path_of(self.box)
-        if layout.count == 1 or layer.ndim < 3:
-            return None
-        if path is None:
-            _check_memory(layout, recipe)
+        if path is None or layer.ndim < 3:
             return None
         if path.suffix.lower() not in ZARR_SUFFIXES:
             raise ValueError(f"results of stacks are written as OME-Zarr: let the name {path.name} end in .ome.zarr.")
-        if recipe.keep_samples:
-            raise ValueError("samples are not written to an OME-Zarr here: leave keep_samples empty, or use diffprior restore.")
         rgb = bool(getattr(layer, "rgb", False))
         found = calibration_of(spatial(layer), layout.shape, rgb)
         place = Calibration(found.scale, found.units, layout.axes, found.translate)
-        check_output(path, layout.result_shape, place)
-        return Store(_free(path), place)
+        for kind in stored_paths(path, recipe):
+            check_output(path, layout.result_shape, place.with_samples() if kind == "samples" else place)
+        return Store(_free(path, recipe), place)
 
 
-def _free(path: Path) -> Path:
-    """The path, with a number where it is taken: layers may be reading what lies there."""
+def _free(path: Path, recipe: Recipe) -> Path:
+    """The path, with a number where one of its stores is taken: layers may be reading what lies there."""
     stem, dot, ending = path.name.partition(".")
     others = (path.with_name(f"{stem}_{number}{dot}{ending}") for number in count(2))
-    return next(one for one in chain([path], others) if not one.exists())
+    return next(one for one in chain([path], others) if not any(store.exists() for store in stored_paths(one, recipe).values()))
 
 
-def _check_memory(layout: Layout, recipe: Recipe) -> None:
-    """Whether mean, deviation and kept samples fit into the memory that is free."""
-    images = 2 + (recipe.samples if recipe.keep_samples else 0)
-    needed = images * np.dtype(np.float32).itemsize * float(np.prod(layout.result_shape, dtype=float))
-    if needed > psutil.virtual_memory().available:
-        raise ValueError(f"the results take {needed / 2**30:.0f} GiB of memory: choose an OME-Zarr in Write to.")
+def that_fits(request: Request) -> Request:
+    """The request, if its results fit where they go.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit into the memory that is free.
+    """
+    recipe = request.recipe
+    images = 2 + 2 * recipe.quantiles + (recipe.samples if recipe.keep_samples else 0)
+    needed = images * np.dtype(np.float32).itemsize * float(np.prod(request.layout.result_shape, dtype=float))
+    if request.store is None and needed > psutil.virtual_memory().available:
+        raise ValueError(f"the results take {needed / 2**30:.0f} GiB of memory: choose an OME-Zarr in Write to, or a region.")
+    return request
