@@ -78,6 +78,7 @@ def one(side: int, options: argparse.Namespace) -> dict[str, object]:
         settings["steps"] = options.steps
     if options.without_network:
         settings["prior"] = TiledDenoiser.grown(Shrink())
+    restore(image[:128, :128], **settings)  # loads the network, which is no matter of the image's size
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
     result = restore(image, mask, **settings)
