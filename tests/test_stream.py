@@ -22,7 +22,8 @@ from napari_diffprior.io import Calibration, file_hash, open_image, read_image, 
 from napari_diffprior.plane import Cancelled, run_to_end
 from napari_diffprior.priors.analytic import GaussianPrior
 from napari_diffprior.restoration import make_recipe
-from napari_diffprior.stream import restore_chunks, restore_stored
+from napari_diffprior.stored import restore_stored
+from napari_diffprior.stream import restore_chunks
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not know this file
 PLACE = Calibration((3.0, 1.0, 0.5, 0.1, 0.2), ("s", "pixel", "um", "um", "um"), "tczyx", (0.0, 0.0, 1.0, 2.0, 3.0))

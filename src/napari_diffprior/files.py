@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .io import ZARR_SUFFIXES, Calibration, check_output, file_hash, open_image, read_image, voxels, write_image
+from .io import ZARR_SUFFIXES, Calibration, check_output, file_hash, open_image, read_image, voxels, with_addition, write_image
 
 if TYPE_CHECKING:
     from .axes import Layout
@@ -43,8 +43,7 @@ class Outputs:
         """Path of each file by its kind: mean, std, low, high, samples."""
         found = {"mean": self.mean, "std": self.std, "samples": self.samples}
         if self.quantiles is not None:
-            stem, dot, ending = self.quantiles.name.partition(".")
-            found |= {k: self.quantiles.with_name(f"{stem}_{n}{dot}{ending}") for k, n in (("low", "05"), ("high", "95"))}
+            found |= {kind: with_addition(self.quantiles, addition) for kind, addition in (("low", "_05"), ("high", "_95"))}
         return {kind: path for kind, path in found.items() if path is not None}
 
 

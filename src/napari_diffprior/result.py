@@ -21,10 +21,6 @@ PARTICLES = "effective_particles"
 QUANTILES = {"low": 0.05, "high": 0.95}
 
 
-class NothingToRestore(ValueError):
-    """No plane of the image holds anything that could be restored."""
-
-
 @dataclass(frozen=True)
 class Restoration:
     """Result of a run, in the image's own units and with its axes.
@@ -164,7 +160,7 @@ def summarise(layout: Layout, records: Sequence[tuple[Position, Mapping[str, Any
     """What is said of all planes together, and of each where there are several; JSON types."""
     restored = [record for _, record in records if record["misfit"]]
     if not restored:
-        raise NothingToRestore("every plane of the image is constant, or masked as a whole: there is nothing to restore.")
+        raise ValueError("every plane of the image is constant, or masked as a whole: there is nothing to restore.")
     known, narrow = (_all_known([record.get(key) for record in restored]) for key in ("coverage_factor", "coverage_factor_50"))
     misfits = [value for record in restored for value in record["misfit"]]
     particles = [record[PARTICLES] for record in restored if PARTICLES in record]

@@ -7,7 +7,8 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ from .io import Calibration, create_zarr, is_zarr, move_into_place, set_metadata
 from .plane import Engine, PlaneResult, Update, keeps_samples, run_to_end
 from .recipe import Recipe
 from .restoration import layout_of, own_prior, restore_part
-from .result import QUANTILES, NothingToRestore, Restoration, summarise
+from .result import QUANTILES, summarise
 
 if TYPE_CHECKING:
     from .priors.contract import Denoiser
@@ -145,14 +146,14 @@ def restore_chunks(
     import torch
 
     started, recipe = time.monotonic(), recipe or Recipe()
-    place = calibration or Calibration.pixels(len(image.shape))
     layout = layout_of(image, psf, recipe, calibration.axes if calibration else None)
     if mask is not None:
         layout.mask_of(mask)
-    place = Calibration(place.scale, place.units, layout.axes, place.translate).of_part(*layout.place)
+    place = replace(calibration or Calibration.pixels(len(image.shape)), axes=layout.axes).of_part(*layout.place)
     parts = {kind: _part_name(path, f"{token or uuid4().hex}{recipe.fingerprint()}") for kind, path in outputs.items()}
     done: dict[Position, dict[str, Any]] = {}
-    try:
+    with ExitStack() as undo:
+        undo.callback(lambda: _give_up(parts, done, token))
         done |= _prepare(parts, layout, place, recipe)
         left = [position for position in layout.positions() if position not in done]
         tasks = [PlaneTask(layout, position, recipe, prior, psf, parts, torch.get_num_threads()) for position in left]
@@ -167,11 +168,14 @@ def restore_chunks(
         summary = summarise(layout, [(position, done[position]) for position in layout.positions()], recipe)
         story = {**engine.provenance(), **summary, "seconds": round(time.monotonic() - started, 3), **(metadata or {})}
         _finish(parts, outputs, story)
-    except BaseException as error:
-        if isinstance(error, NothingToRestore) or not (done and token):  # nothing that a later run could take up
-            _remove(parts)
-        raise
+        undo.pop_all()
     return story
+
+
+def _give_up(parts: Mapping[str, Path], done: Mapping[Position, Mapping[str, Any]], token: str) -> None:
+    """Remove what no later run would take up: without a name, or with no plane that took any work."""
+    if not (token and any(record["misfit"] for record in done.values())):
+        _remove(parts)
 
 
 def _finish(parts: Mapping[str, Path], outputs: Mapping[str, Path], story: Mapping[str, Any]) -> None:
@@ -221,45 +225,6 @@ def _progress(record: Mapping[str, Any], done: int, layout: Layout, folder: Path
     index = tuple(at[letter] for letter in zarr_axes(layout.axes))
     misfit = float(np.mean(record["misfit"])) if record["misfit"] else float("nan")
     return Update(done, layout.count, 0.0, misfit, lambda: np.asarray(zarr.open_array(folder / "0", mode="r")[index]), position)
-
-
-def restore_stored(
-    image: Any, output: Path, mask: Any = None, psf: Any = None, *, recipe: Recipe, **settings: Any
-) -> Generator[Update, None, Restoration]:
-    """Restore a stack into OME-Zarrs, as ``restore_chunks``, with a result that is read from them where it is looked at.
-
-    Parameters
-    ----------
-    image, mask, psf, recipe, **settings
-        As for ``restore_chunks``.
-    output : Path
-        OME-Zarr for the mean; for the others see ``stored_paths``.
-    """
-    outputs = stored_paths(output, recipe)
-    story = yield from restore_chunks(image, outputs, mask, psf, recipe=recipe, **settings)
-    found = {kind: _stored(path, ("s" if kind == "samples" else "") + story["axes"]) for kind, path in outputs.items()}
-    mean = found.pop("mean")
-    std, samples = found.pop("std", 0 * mean), found.pop("samples", np.zeros((0, *mean.shape), np.float32))
-    misfit, reason = tuple(story["misfit"]), story["not_calibrated"]
-    return Restoration(mean, std, samples, misfit, story["calls"], story["seconds"], recipe, story, reason, found)
-
-
-def stored_paths(output: Path, recipe: Recipe) -> dict[str, Path]:
-    """OME-Zarrs of all images that a recipe asks for, by kind: beside that of the mean, with an addition to its name."""
-    several = recipe.samples > 1
-    added = {"mean": ""} | ({"std": "_std"} if several else {}) | ({"samples": "_samples"} if recipe.keep_samples else {})
-    added |= {"low": "_05", "high": "_95"} if recipe.quantiles and several else {}
-    stem, dot, ending = output.name.partition(".")
-    return {kind: output.with_name(f"{stem}{addition}{dot}{ending}") for kind, addition in added.items()}
-
-
-def _stored(store: Path, axes: str) -> Any:
-    """A written array with its axes in the order of the image; dask reads what is asked for."""
-    import dask.array
-
-    found = zarr_axes(axes)
-    array = dask.array.from_zarr(store / "0", name=f"restored-{uuid4().hex}")  # a name of the path would bring back old pixels
-    return array.transpose([found.index(letter) for letter in axes])
 
 
 def restore_to_zarr(

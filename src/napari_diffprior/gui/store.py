@@ -11,10 +11,10 @@ from magicgui.types import FileDialogMode
 from magicgui.widgets import FileEdit
 
 from ..axes import Layout
-from ..io import ZARR_SUFFIXES, Calibration, check_output
+from ..io import ZARR_SUFFIXES, Calibration, check_output, with_addition
 from ..layers import spatial
 from ..recipe import Recipe
-from ..stream import stored_paths
+from ..stored import stored_paths
 from .files import calibration_of
 from .rows import path_of
 from .worker import Request
@@ -73,8 +73,7 @@ class StoreRow:
 
 def _free(path: Path, recipe: Recipe) -> Path:
     """The path, with a number where one of its stores is taken: layers may be reading what lies there."""
-    stem, dot, ending = path.name.partition(".")
-    others = (path.with_name(f"{stem}_{number}{dot}{ending}") for number in count(2))
+    others = (with_addition(path, f"_{number}") for number in count(2))
     return next(one for one in chain([path], others) if not any(store.exists() for store in stored_paths(one, recipe).values()))
 
 

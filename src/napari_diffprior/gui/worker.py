@@ -111,7 +111,7 @@ class LivePace:
 def open_run(request: Request, stop: Event) -> "Generator[Update, None, Restoration]":
     """Start the core's generator; the stop event is polled at each step and each batch of tiles."""
     from ..restoration import restore_iter
-    from ..stream import restore_stored
+    from ..stored import restore_stored
 
     image, mask, psf, recipe, cancelled = request.image, request.mask, request.psf, request.recipe, stop.is_set
     if (store := request.store) is None:

@@ -112,3 +112,9 @@ def plain_json(record: Any, path: Path) -> str:
         return json.dumps(record, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the metadata of {path} is not plain JSON: {error}.") from error
+
+
+def with_addition(path: Path, addition: str) -> Path:
+    """The path with an addition to its name, before all endings: a_std.ome.zarr of a.ome.zarr."""
+    stem, dot, endings = path.name.partition(".")
+    return path.with_name(f"{stem}{addition}{dot}{endings}")
